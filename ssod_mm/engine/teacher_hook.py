@@ -1,0 +1,147 @@
+"""EMA of the student into the teacher, as a hook of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ssod_mm.maths.ema import ema_momentum, update_ema
+
+
+def _state(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters, then buffers: all that differs between two equal networks."""
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+@HOOKS.register_module()
+class MeanTeacherEMAHook(Hook):
+    """Make the teacher an exponential moving average of the student.
+
+    ``teacher = m * teacher + (1 - m) * student`` after each iteration, with the
+    warm-up of :func:`~ssod_mm.maths.ema.ema_momentum`. Parameters and floating
+    buffers (running statistics) are averaged, counters are copied, all in one fused
+    call. The hook has no state of its own: the teacher lives in the checkpoint, so
+    that a resumed run goes on exactly. It also tells the detector its iteration.
+
+    Args:
+        momentum: final momentum m in [0, 1].
+        teacher: ``"ema"``, or ``"frozen"``: the teacher keeps its first weights.
+        warm_up: ramp the momentum up from 0.
+        copy_at_start: a fresh run begins with teacher = student; switch it off when
+            ``load_from`` brings a teacher of its own.
+        copy_after_burn_in: at the end of the detector's burn-in teacher = student.
+        interval: iterations between two updates.
+
+    Raises:
+        ValueError: for arguments out of range.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        momentum: float = 0.999,
+        teacher: str = "ema",
+        warm_up: bool = True,
+        copy_at_start: bool = True,
+        copy_after_burn_in: bool = True,
+        interval: int = 1,
+    ) -> None:
+        if not 0.0 <= momentum <= 1.0:
+            raise ValueError(
+                f"MeanTeacherEMAHook.momentum must lie in [0, 1], not {momentum}: "
+                "it is the share of the old teacher that is kept, such as 0.999."
+            )
+        if teacher not in ("ema", "frozen"):
+            raise ValueError(
+                "MeanTeacherEMAHook.teacher must be 'ema' or 'frozen', "
+                f"not {teacher!r}."
+            )
+        if interval < 1:
+            raise ValueError("MeanTeacherEMAHook.interval must be at least 1.")
+        self.momentum = momentum
+        self.teacher = teacher
+        self.warm_up = warm_up
+        self.copy_at_start = copy_at_start
+        self.copy_after_burn_in = copy_after_burn_in
+        self.interval = interval
+
+    @staticmethod
+    def _model(runner: Runner) -> nn.Module:
+        model = runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    @staticmethod
+    def copy_student(model: nn.Module) -> None:
+        """Teacher = student, parameters and every buffer.
+
+        Args:
+            model: holds ``teacher`` and ``student``.
+        """
+        update_ema(list(_state(model.teacher)), list(_state(model.student)), 0.0)
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the model and start a fresh run with equal networks.
+
+        Args:
+            runner: the runner.
+
+        Raises:
+            TypeError: if the model has no teacher and student.
+        """
+        model = self._model(runner)
+        if not (hasattr(model, "teacher") and hasattr(model, "student")):
+            raise TypeError(
+                "MeanTeacherEMAHook needs a model with a teacher and a student, such "
+                f"as MeanTeacher; model.type is {type(model).__name__}."
+            )
+        if runner.iter == 0 and self.copy_at_start:
+            self.copy_student(model)
+            runner.logger.info("Teacher = student (start).")
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Tell the detector its iteration; copy the student when burn-in ends.
+
+        Args:
+            runner: the runner.
+            batch_idx: unused.
+            data_batch: unused.
+        """
+        model = self._model(runner)
+        model.iteration = runner.iter
+        settings = getattr(model, "settings", None)
+        burn_in = settings.burn_in if settings is not None else 0
+        if burn_in and runner.iter == burn_in and self.copy_after_burn_in:
+            self.copy_student(model)
+            runner.logger.info(f"Teacher = student (burn-in of {burn_in} ends).")
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Update the teacher.
+
+        Args:
+            runner: the runner.
+            batch_idx: unused.
+            data_batch: unused.
+            outputs: unused.
+        """
+        if self.teacher == "frozen" or (runner.iter + 1) % self.interval:
+            return
+        model = self._model(runner)
+        momentum = self.momentum
+        if self.warm_up:
+            momentum = ema_momentum(runner.iter, momentum)
+        update_ema(list(_state(model.teacher)), list(_state(model.student)), momentum)

@@ -1,0 +1,5 @@
+"""Detectors and what they are built from; importing registers them."""
+
+from ssod_mm.models.detectors import MeanTeacher, SemiTrainConfig
+
+__all__ = ["MeanTeacher", "SemiTrainConfig"]

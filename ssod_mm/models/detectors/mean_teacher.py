@@ -1,0 +1,354 @@
+"""The mean-teacher frame: supervised loss, teacher guidance, student loss.
+
+A method overrides :meth:`MeanTeacher.teacher_guidance` (what the teacher says about
+the weak views) and :meth:`MeanTeacher.guided_loss` (how the student learns from it on
+the strong views); the frame owns burn-in, the ramp of the unsupervised weight, the
+geometry between the views and the shared backbone pass. As it stands the class is the
+plain pseudo-label baseline for any mmdet detector with ``loss`` and ``predict``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from mmdet.models.detectors.semi_base import SemiBaseDetector
+from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample, SampleList
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ssod_mm.maths.ema import unsup_weight
+from ssod_mm.models.features import Features, joint_features, use_features
+from ssod_mm.models.geometry import to_student_view
+from ssod_mm.models.graph import anchor_empty_losses
+from ssod_mm.structures import PseudoBoxes, TeachingStep
+
+
+@dataclass(frozen=True)
+class SemiTrainConfig:
+    """Keys of ``model.semi_train_cfg``.
+
+    Attributes:
+        sup_weight: weight of the labelled loss.
+        unsup_weight: weight alpha of the unlabelled loss after burn-in and ramp.
+        burn_in: iterations on labelled images alone.
+        ramp_iters: iterations over which alpha grows linearly to its value.
+        score_thr: pseudo labels need at least this score, in [0, 1].
+        min_box_wh: smallest width and height in student-view pixels.
+        min_visible: smallest share of a pseudo box inside the strong view and under
+            no erased patch.
+        box_hull: hull of a rotated box, ``"corners"`` or ``"ellipse"``.
+        empty_weight: factor on the unlabelled loss of a batch without any pseudo
+            label; 0 keeps a hesitant teacher from teaching that all is background.
+        unsup_loss_weights: factors on single unlabelled losses by their mmdet name,
+            such as ``dict(loss_bbox=0.0)``.
+        joint_forward: labelled and strong views share one backbone pass if stacking
+            them adds at most this share of pixels; ``True`` always, ``False`` never.
+        freeze_teacher: the teacher gets no gradient; must stay true.
+    """
+
+    sup_weight: float = 1.0
+    unsup_weight: float = 1.0
+    burn_in: int = 0
+    ramp_iters: int = 0
+    score_thr: float = 0.7
+    min_box_wh: tuple[float, float] = (1.0, 1.0)
+    min_visible: float = 0.1
+    box_hull: str = "corners"
+    empty_weight: float = 0.0
+    unsup_loss_weights: dict[str, float] | None = None
+    joint_forward: bool | float = 0.1
+    freeze_teacher: bool = True
+
+    @classmethod
+    def from_config(cls, cfg: OptConfigType) -> SemiTrainConfig:
+        """Checked settings from a config dict.
+
+        Args:
+            cfg: the dict ``model.semi_train_cfg``, or None for the defaults.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ValueError: for an unknown key or a value out of range; names the key.
+        """
+        cfg = dict(cfg or {})
+        known = set(cls.__dataclass_fields__)
+        unknown = sorted(set(cfg) - known)
+        if unknown:
+            raise ValueError(
+                f"model.semi_train_cfg has unknown key(s) {unknown}; "
+                f"known: {sorted(known)}."
+            )
+        settings = cls(**cfg)
+        if not 0.0 <= settings.score_thr <= 1.0:
+            raise ValueError(
+                "model.semi_train_cfg.score_thr must lie in [0, 1], "
+                f"not {settings.score_thr}."
+            )
+        if not settings.freeze_teacher:
+            raise ValueError(
+                "model.semi_train_cfg.freeze_teacher must be True: the teacher is "
+                "an average of students and takes no gradient."
+            )
+        for key in ("sup_weight", "unsup_weight", "burn_in", "ramp_iters"):
+            if getattr(settings, key) < 0:
+                raise ValueError(f"model.semi_train_cfg.{key} must not be negative.")
+        return settings
+
+    @property
+    def max_waste(self) -> float:
+        """Padding that the shared backbone pass may add, see ``joint_features``."""
+        if self.joint_forward is True:
+            return math.inf
+        return -1.0 if self.joint_forward is False else float(self.joint_forward)
+
+
+@MODELS.register_module()
+class MeanTeacher(SemiBaseDetector):
+    """Plain pseudo labels from a mean teacher, and the frame for other methods.
+
+    Args:
+        detector: config of the detector that teacher and student are.
+        semi_train_cfg: see :class:`SemiTrainConfig`; None takes its defaults.
+        semi_test_cfg: ``predict_on``, ``"teacher"`` (default) or ``"student"``.
+        data_preprocessor: an mmdet ``MultiBranchDataPreprocessor``.
+        init_cfg: initialisation config.
+
+    Attributes:
+        iteration: 0-based training iteration, set by ``MeanTeacherEMAHook``.
+        last_step: the latest :class:`TeachingStep`, for hooks; None in burn-in.
+    """
+
+    def __init__(
+        self,
+        detector: ConfigType,
+        semi_train_cfg: OptConfigType = None,
+        semi_test_cfg: OptConfigType = None,
+        data_preprocessor: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        self_settings = SemiTrainConfig.from_config(semi_train_cfg)
+        super().__init__(
+            detector=detector,
+            semi_train_cfg=semi_train_cfg or {},
+            semi_test_cfg=semi_test_cfg or {"predict_on": "teacher"},
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
+        self.settings = self_settings
+        self.iteration = 0
+        self.last_step: TeachingStep | None = None
+
+    def train(self, mode: bool = True) -> nn.Module:
+        """Set the student's mode; the teacher always stays in eval mode.
+
+        Args:
+            mode: train (true) or eval.
+
+        Returns:
+            The module itself.
+        """
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def loss(
+        self,
+        multi_batch_inputs: dict[str, Tensor],
+        multi_batch_data_samples: dict[str, SampleList],
+    ) -> dict[str, Tensor]:
+        """Losses of one step: labelled, and after burn-in unlabelled ones.
+
+        Args:
+            multi_batch_inputs: image batches (B, 3, H, W) of the branches ``sup``,
+                ``unsup_teacher`` and ``unsup_student``.
+            multi_batch_data_samples: their data samples, in the same order.
+
+        Returns:
+            ``sup_*`` and ``unsup_*`` losses, and diagnostics without ``loss`` in
+            their names.
+        """
+        inputs, samples = multi_batch_inputs, multi_batch_data_samples
+        weight = unsup_weight(
+            self.iteration,
+            self.settings.unsup_weight,
+            self.settings.burn_in,
+            self.settings.ramp_iters,
+        )
+        teaches = weight > 0 and "unsup_student" in inputs
+        groups = [inputs["sup"]] + ([inputs["unsup_student"]] if teaches else [])
+        features = joint_features(self.student, groups, self.settings.max_waste)
+        losses = self.supervised_loss(features[0], samples["sup"])
+        if not teaches:
+            self.last_step = None
+            return {**losses, **self._diagnostics(0.0, None, 0, inputs["sup"])}
+
+        with torch.no_grad():
+            found = self.teacher_guidance(
+                inputs["unsup_teacher"], samples["unsup_teacher"]
+            )
+            kept = self.select(found)
+        guidance = self.to_student_view(
+            kept, samples["unsup_teacher"], samples["unsup_student"]
+        )
+        losses.update(
+            self.guided_loss(features[1], samples["unsup_student"], guidance, weight)
+        )
+        self.last_step = TeachingStep(
+            inputs_weak=inputs["unsup_teacher"],
+            inputs_strong=inputs["unsup_student"],
+            samples_weak=samples["unsup_teacher"],
+            samples_strong=samples["unsup_student"],
+            labels_weak=kept,
+            labels_strong=guidance,
+        )
+        num_found = sum(len(one) for one in found.instances)
+        stats = self._diagnostics(weight, guidance, num_found, inputs["sup"])
+        return {**losses, **stats}
+
+    def supervised_loss(
+        self, features: Features, samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Student's losses on labelled images, named ``sup_*``.
+
+        Args:
+            features: feature maps of the labelled images.
+            samples: their data samples with ``gt_instances``.
+
+        Returns:
+            Weighted losses.
+        """
+        losses = reweight_loss_dict(
+            self.student_loss(features, samples), self.settings.sup_weight
+        )
+        return rename_loss_dict("sup_", losses)
+
+    def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> PseudoBoxes:
+        """The teacher's detections in the weak views; called under no_grad.
+
+        Args:
+            inputs: weak views (B, 3, H, W).
+            samples: their data samples; not changed.
+
+        Returns:
+            Boxes, scores and labels in weak-view pixels, float32, above the
+            detector's own test threshold.
+        """
+        bare = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
+        results = self.teacher.predict(inputs, bare, rescale=False)
+        instances = [result.pred_instances for result in results]
+        for one in instances:
+            one.bboxes, one.scores = one.bboxes.float(), one.scores.float()
+        return PseudoBoxes(instances)
+
+    def select(self, found: PseudoBoxes) -> PseudoBoxes:
+        """Pseudo labels among the teacher's detections, by score.
+
+        Args:
+            found: what ``teacher_guidance`` gave.
+
+        Returns:
+            Those with ``scores >= score_thr``.
+        """
+        thr = self.settings.score_thr
+        return PseudoBoxes([one[one.scores >= thr] for one in found.instances])
+
+    def to_student_view(
+        self, guidance: PseudoBoxes, weak: SampleList, strong: SampleList
+    ) -> PseudoBoxes:
+        """Guidance in the student's strong views, clipped, hidden boxes dropped.
+
+        Args:
+            guidance: boxes in weak-view pixels.
+            weak: data samples of the weak views.
+            strong: data samples of the strong views, in the same image order.
+
+        Returns:
+            Boxes in strong-view pixels.
+        """
+        return to_student_view(
+            guidance,
+            weak,
+            strong,
+            min_box_wh=self.settings.min_box_wh,
+            min_visible=self.settings.min_visible,
+            hull=self.settings.box_hull,
+        )
+
+    def guided_loss(
+        self,
+        features: Features,
+        samples: SampleList,
+        guidance: PseudoBoxes,
+        weight: float,
+    ) -> dict[str, Tensor]:
+        """Student's losses on strong views, named ``unsup_*``.
+
+        Args:
+            features: feature maps of the strong views.
+            samples: their data samples.
+            guidance: pseudo labels in strong-view pixels.
+            weight: alpha of this iteration.
+
+        Returns:
+            Weighted losses; every trainable parameter of the student stays in the
+            graph, with pseudo labels or without.
+        """
+        labelled = []
+        for sample, pseudo in zip(samples, guidance.instances, strict=True):
+            copy = DetDataSample(metainfo=sample.metainfo)
+            copy.gt_instances = InstanceData(bboxes=pseudo.bboxes, labels=pseudo.labels)
+            labelled.append(copy)
+        losses = self.student_loss(features, labelled)
+        if not any(len(pseudo) for pseudo in guidance.instances):
+            weight = weight * self.settings.empty_weight
+        factors = self.settings.unsup_loss_weights or {}
+        unknown = sorted(set(factors) - set(losses))
+        if unknown:
+            raise ValueError(
+                "model.semi_train_cfg.unsup_loss_weights names unknown loss(es) "
+                f"{unknown}; this detector has {sorted(k for k in losses)}."
+            )
+        for name, factor in factors.items():
+            losses.update(reweight_loss_dict({name: losses[name]}, factor))
+        return rename_loss_dict("unsup_", reweight_loss_dict(losses, weight))
+
+    def student_loss(self, features: Features, samples: SampleList) -> dict:
+        """The detector's own losses from features already computed.
+
+        Args:
+            features: feature maps of the images.
+            samples: their data samples with ``gt_instances``.
+
+        Returns:
+            mmdet's loss dict; losses that mmdet leaves out when no RoI is sampled
+            are there, as zeros that keep the parameters in the graph.
+        """
+        with use_features(self.student, features):
+            losses = self.student.loss(None, samples)
+        return anchor_empty_losses(losses, self.student)
+
+    @staticmethod
+    def _diagnostics(
+        weight: float, labels: PseudoBoxes | None, num_found: int, like: Tensor
+    ) -> dict[str, Tensor]:
+        """Scalars for the log, as tensors so that no value is fetched here."""
+        instances = labels.instances if labels else []
+        num_kept = sum(len(one) for one in instances)
+        if num_kept:
+            score = torch.cat([one.scores for one in instances]).mean()
+        else:
+            score = like.new_zeros(())
+        values = {
+            "unsup_weight": weight,
+            "pseudo_per_image": num_kept / max(len(instances), 1),
+            "pseudo_kept_ratio": num_kept / max(num_found, 1),
+        }
+        stats = {key: torch.tensor(float(value)) for key, value in values.items()}
+        return {**stats, "pseudo_score": score}
