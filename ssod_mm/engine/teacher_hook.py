@@ -78,13 +78,22 @@ class MeanTeacherEMAHook(Hook):
         return model.module if is_model_wrapper(model) else model
 
     @staticmethod
+    def states(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+        """Tensors of teacher and student in the same order.
+
+        Args:
+            model: holds ``teacher`` and ``student``.
+        """
+        return list(_state(model.teacher)), list(_state(model.student))
+
+    @staticmethod
     def copy_student(model: nn.Module) -> None:
         """Teacher = student, parameters and every buffer.
 
         Args:
             model: holds ``teacher`` and ``student``.
         """
-        update_ema(list(_state(model.teacher)), list(_state(model.student)), 0.0)
+        update_ema(*MeanTeacherEMAHook.states(model), momentum=0.0)
 
     def before_train(self, runner: Runner) -> None:
         """Check the model and start a fresh run with equal networks.
@@ -144,4 +153,4 @@ class MeanTeacherEMAHook(Hook):
         momentum = self.momentum
         if self.warm_up:
             momentum = ema_momentum(runner.iter, momentum)
-        update_ema(list(_state(model.teacher)), list(_state(model.student)), momentum)
+        update_ema(*self.states(model), momentum=momentum)

@@ -1,0 +1,72 @@
+"""Curves of a comparison, as one PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssod_mm.reporting.scalars import Series
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a plot.
+
+    Attributes:
+        label: name in the legend.
+        points: (iteration, value) pairs; an empty curve is left out.
+    """
+
+    label: str
+    points: Series
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot.
+
+    Attributes:
+        title: what it shows.
+        ylabel: name and unit of the values.
+        curves: its lines.
+    """
+
+    title: str
+    ylabel: str
+    curves: Sequence[Curve]
+
+
+def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
+    """Draw panels side by side.
+
+    Args:
+        panels: at least one.
+        path: PNG file to write; folders are made.
+
+    Returns:
+        The path.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(5.2 * len(panels), 3.8), squeeze=False
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for curve in panel.curves:
+            if curve.points:
+                steps, values = zip(*curve.points, strict=True)
+                axis.plot(steps, values, marker="o", markersize=3, label=curve.label)
+        axis.set(title=panel.title, xlabel="iteration", ylabel=panel.ylabel)
+        axis.grid(alpha=0.3)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8)
+    figure.tight_layout()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path

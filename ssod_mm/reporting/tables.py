@@ -1,0 +1,64 @@
+"""Tables of detection results for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from terminaltables import AsciiTable
+
+METRICS = {"AP": "bbox_mAP", "AP50": "bbox_mAP_50", "AP75": "bbox_mAP_75"}
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One model's result.
+
+    Attributes:
+        name: what the reader sees.
+        values: AP, AP50 and AP75 in percent, or None where not measured.
+    """
+
+    name: str
+    values: dict[str, float | None]
+
+
+def result_rows(
+    rows: Sequence[ResultRow], baseline: ResultRow | None = None
+) -> list[list[str]]:
+    """Header and cells: AP, AP50, AP75 and the gain in AP over a baseline.
+
+    Args:
+        rows: the results.
+        baseline: the row that gains refer to; its own gain is empty.
+
+    Returns:
+        Text cells; values that were not measured are a dash.
+    """
+    cells = [["", *METRICS, "gain (AP)"]]
+    for row in rows:
+        gain = ""
+        if baseline is not None and row is not baseline:
+            ours, theirs = row.values.get("AP"), baseline.values.get("AP")
+            gain = "-" if ours is None or theirs is None else f"{ours - theirs:+.1f}"
+        cells.append([row.name, *(_cell(row.values.get(m)) for m in METRICS), gain])
+    return cells
+
+
+def terminal_table(cells: Sequence[Sequence[str]], title: str) -> str:
+    """The cells as a terminal table with numbers to the right."""
+    table = AsciiTable([list(row) for row in cells], title)
+    for column in range(1, len(cells[0])):
+        table.justify_columns[column] = "right"
+    return table.table
+
+
+def markdown_table(cells: Sequence[Sequence[str]]) -> str:
+    """The cells as a Markdown table with numbers to the right."""
+    header, *body = cells
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

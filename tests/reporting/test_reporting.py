@@ -1,0 +1,74 @@
+"""Scalars, tables and curves from fixed inputs."""
+
+import json
+
+import cv2
+import pytest
+
+from ssod_mm.reporting.curves import Curve, Panel, plot_panels
+from ssod_mm.reporting.scalars import read_scalars
+from ssod_mm.reporting.tables import (
+    ResultRow,
+    markdown_table,
+    result_rows,
+    terminal_table,
+)
+
+
+def write_lines(folder, rows, tail=""):
+    path = folder / "vis_data" / "scalars.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n" + tail)
+
+
+def test_scalars_of_a_resumed_run_are_joined_and_the_later_part_wins(tmp_path):
+    first = [{"loss": 3.0, "iter": 1, "step": 1}, {"loss": 2.0, "iter": 2, "step": 2}]
+    second = [{"loss": 1.5, "step": 2}, {"teacher/coco/bbox_mAP": 0.25, "step": 3}]
+    write_lines(tmp_path / "20260101_000000", first, tail='{"loss": 9')
+    write_lines(tmp_path / "20260102_000000", second)
+    run = read_scalars(tmp_path)
+    assert run.get("loss") == [(1, 3.0), (2, 1.5)]
+    assert run.last("teacher/coco/bbox_mAP") == 0.25
+    assert run.last("nothing") is None
+    assert run.get("nothing") == []
+
+
+def test_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=tmp_path.name):
+        read_scalars(tmp_path)
+
+
+def rows():
+    baseline = ResultRow("supervised", {"AP": 20.04, "AP50": 40.0, "AP75": 18.0})
+    ours = ResultRow("mean teacher", {"AP": 23.55, "AP50": 45.0, "AP75": None})
+    return baseline, ours
+
+
+def test_table_shows_gains_and_leaves_unmeasured_cells_open():
+    baseline, ours = rows()
+    cells = result_rows([baseline, ours], baseline)
+    assert cells == [
+        ["", "AP", "AP50", "AP75", "gain (AP)"],
+        ["supervised", "20.0", "40.0", "18.0", ""],
+        ["mean teacher", "23.6", "45.0", "-", "+3.5"],
+    ]
+    assert markdown_table(cells).splitlines()[1:] == [
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| supervised | 20.0 | 40.0 | 18.0 |  |",
+        "| mean teacher | 23.6 | 45.0 | - | +3.5 |",
+    ]
+    assert "+3.5" in terminal_table(cells, "title")
+
+
+def test_baseline_without_a_result_gives_no_gain():
+    empty = ResultRow("supervised", {"AP": None})
+    cells = result_rows([empty, rows()[1]], empty)
+    assert cells[2][-1] == "-"
+
+
+def test_curves_become_a_picture(tmp_path):
+    panel = Panel("AP", "%", [Curve("a", [(1, 2.0), (2, 3.0)]), Curve("none", [])])
+    path = plot_panels([panel, panel], tmp_path / "deep" / "curves.png")
+    image = cv2.imread(str(path))
+    assert image.shape[1] > image.shape[0]
+    assert image.std() > 0

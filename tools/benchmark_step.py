@@ -1,0 +1,286 @@
+"""Time and memory of a training step against mmdet's detectors and the limit.
+
+    python tools/benchmark_step.py CONFIG [--checkpoint FILE] [--rounds 15] [--amp bf16]
+
+CONFIG is a mean-teacher config. In one run, in turn, on the same batches, it times
+one full step (losses, backward, optimiser, EMA) of
+
+- `mean_teacher`: the config's detector;
+- `semi_base`: mmdet's SemiBaseDetector with mmdet's EMA;
+- `soft_teacher`: mmdet's SoftTeacher with mmdet's EMA;
+- `limit`: one student forward and backward on the joint batch, one teacher forward,
+  optimiser and EMA: no mean teacher can do with less.
+
+Times of shared machines drift, so what counts is the median of the per-round ratios
+(with quartiles). Memory is the peak of a fresh process per variant (CUDA: of the
+allocator). Give a trained checkpoint: an untrained teacher's boxes are not typical.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from mmdet.engine.hooks.mean_teacher_hook import MeanTeacherHook
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import OPTIM_WRAPPERS, init_default_scope
+from mmengine.runner import Runner, load_checkpoint
+from mmengine.structures import InstanceData
+from terminaltables import AsciiTable
+from torch import nn
+
+from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
+
+VARIANTS = ("mean_teacher", "semi_base", "soft_teacher", "limit")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument("--checkpoint", help="weights of teacher and student")
+    parser.add_argument("--rounds", type=int, default=15, help="timed rounds")
+    parser.add_argument("--batches", type=int, default=4, help="batches to cycle over")
+    parser.add_argument("--score-thr", type=float, help="pseudo labels, all variants")
+    parser.add_argument("--amp", choices=["bf16", "fp16"], help="mixed precision")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--no-memory", action="store_true", help="times only")
+    parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def variant_config(model: ConfigDict, variant: str) -> ConfigDict:
+    """The model config of a variant, with one score threshold for all.
+
+    Args:
+        model: config of a ``MeanTeacher``.
+        variant: one of ``VARIANTS``.
+    """
+    cfg = copy.deepcopy(model)
+    thr = cfg.semi_train_cfg.get("score_thr", 0.7)
+    shared = dict(
+        freeze_teacher=True,
+        sup_weight=1.0,
+        unsup_weight=cfg.semi_train_cfg.get("unsup_weight", 1.0),
+        cls_pseudo_thr=thr,
+        min_pseudo_bbox_wh=(1e-2, 1e-2),
+    )
+    if variant == "semi_base":
+        cfg.type, cfg.semi_train_cfg = "SemiBaseDetector", ConfigDict(shared)
+    elif variant == "soft_teacher":
+        cfg.type = "SoftTeacher"
+        cfg.semi_train_cfg = ConfigDict(
+            shared,
+            pseudo_label_initial_score_thr=0.5,
+            rpn_pseudo_thr=thr,
+            reg_pseudo_thr=0.02,
+            jitter_times=10,
+            jitter_scale=0.06,
+        )
+    else:
+        cfg.semi_train_cfg.update(burn_in=0, ramp_iters=0)
+    return cfg
+
+
+class Step:
+    """One variant: its model, optimiser and EMA.
+
+    Args:
+        cfg: resolved config.
+        variant: one of ``VARIANTS``.
+        checkpoint: weights, or None.
+    """
+
+    def __init__(self, cfg: Config, variant: str, checkpoint: str | None) -> None:
+        self.variant = variant
+        self.model = MODELS.build(variant_config(cfg.model, variant))
+        self.model.init_weights()
+        if checkpoint:
+            load_checkpoint(self.model, checkpoint, map_location="cpu")
+        else:
+            self.model.teacher.load_state_dict(self.model.student.state_dict())
+        self.model.to(get_device()).train()
+        wrapper = copy.deepcopy(cfg.optim_wrapper)
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        kind = wrapper.optimizer.pop("type")
+        # So small a rate that weights, hence pseudo labels, stay those of the start.
+        wrapper.optimizer["lr"] = 1e-7
+        wrapper.optimizer = getattr(torch.optim, kind)(parameters, **wrapper.optimizer)
+        self.wrapper = OPTIM_WRAPPERS.build(wrapper)
+        self.mmdet_ema = MeanTeacherHook()
+
+    def __call__(self, batch: dict) -> None:
+        """Train on a collated batch.
+
+        Args:
+            batch: as the data loader gives it; not changed.
+        """
+        from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
+        from ssod_mm.maths.ema import update_ema
+
+        self.model.train()
+        if self.variant == "limit":
+            self._limit_step(batch)
+        else:
+            self.model.train_step(copy.deepcopy(batch), self.wrapper)
+        if self.variant in ("semi_base", "soft_teacher"):
+            self.mmdet_ema.momentum_update(self.model, 0.001)
+        else:
+            states = MeanTeacherEMAHook.states(self.model)
+            update_ema(*states, momentum=0.999)
+
+    def _limit_step(self, batch: dict) -> None:
+        """Forward and backward of the joint batch, forward of the teacher."""
+        from ssod_mm.models.features import stack_padded
+
+        model = self.model
+        with self.wrapper.optim_context(model):
+            data = model.data_preprocessor(copy.deepcopy(batch), True)
+            inputs, samples = data["inputs"], data["data_samples"]
+            with torch.no_grad():
+                found = model.teacher_guidance(
+                    inputs["unsup_teacher"], samples["unsup_teacher"]
+                )
+            labels = model.select(found).instances
+            joint = list(samples["sup"])
+            for sample, one in zip(samples["unsup_student"], labels, strict=True):
+                made = DetDataSample(metainfo=sample.metainfo)
+                made.gt_instances = InstanceData(bboxes=one.bboxes, labels=one.labels)
+                joint.append(made)
+            images = stack_padded([inputs["sup"], inputs["unsup_student"]])
+            losses = model.student.loss(images, joint)
+        loss, _ = model.parse_losses(losses)
+        self.wrapper.update_params(loss)
+
+
+def collated_batches(cfg: Config, count: int) -> list[dict]:
+    """The first batches of the config's own data loader."""
+    loader = Runner.build_dataloader(
+        {**cfg.train_dataloader, "num_workers": 0, "persistent_workers": False}, seed=0
+    )
+    stream = iter(loader)
+    return [next(stream) for _ in range(count)]
+
+
+def seconds(run: Callable[[], None]) -> float:
+    """Wall time of a call, waiting for the device."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure_times(steps: dict[str, Step], batches: list[dict], rounds: int) -> dict:
+    """Seconds of every variant in every round; the order turns with the round."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    names = list(steps)
+    for name in names:  # warm-up
+        steps[name](batches[0])
+    for index in range(rounds):
+        batch = batches[index % len(batches)]
+        for name in names[index % len(names) :] + names[: index % len(names)]:
+            torch.manual_seed(index)
+            times[name].append(seconds(lambda n=name: steps[n](batch)))
+        print(f"round {index + 1}/{rounds}", end="\r", file=sys.stderr, flush=True)
+    return times
+
+
+def peak_memory_mib(arguments: argparse.Namespace, variant: str) -> float:
+    """Peak memory of a fresh process that trains one variant, in MiB."""
+    command = [sys.executable, *sys.argv, "--memory-of", variant]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(
+            f"The memory run of {variant} failed:\n{done.stderr[-2000:]}"
+        )
+    return json.loads(done.stdout.splitlines()[-1])["peak_mib"]
+
+
+def report_memory(step: Step, batches: list[dict]) -> None:
+    """Train on every batch and print the growth of this process as JSON."""
+    scale = 2**10
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    for batch in batches:
+        step(batch)
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale - before
+    print(json.dumps({"peak_mib": peak}))
+
+
+def quartiles(values: list[float]) -> str:
+    """Median and quartiles, for people."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def result_table(times: dict[str, list[float]], memory: dict[str, float]) -> str:
+    """The table: seconds, and our step as a ratio of every other variant's."""
+    ours = times.get("mean_teacher")
+    rows = [["variant", "s / step (median)", "ours / this", "peak MiB"]]
+    for name, values in times.items():
+        ratio = (
+            ""
+            if ours is None
+            else quartiles([a / b for a, b in zip(ours, values, strict=True)])
+        )
+        peak = f"{memory[name]:.0f}" if name in memory else ""
+        rows.append([name, f"{statistics.median(values):.3f}", ratio, peak])
+    return AsciiTable(rows, "training step").table
+
+
+def main() -> None:
+    """Run the benchmark."""
+    arguments = parse_arguments()
+    with one_line_errors():
+        run_benchmark(arguments)
+
+
+def run_benchmark(arguments: argparse.Namespace) -> None:
+    """Time every variant, then measure its memory, and print the table."""
+    cfg = resolve_config(
+        load_config(arguments.config, arguments.cfg_options),
+        amp=arguments.amp,
+        **config_overrides(arguments),
+    )
+    init_default_scope("mmdet")
+    if arguments.score_thr is not None:
+        cfg.model.semi_train_cfg.score_thr = arguments.score_thr
+    batches = collated_batches(cfg, arguments.batches)
+    if arguments.memory_of:
+        report_memory(Step(cfg, arguments.memory_of, arguments.checkpoint), batches)
+        return
+    steps: dict[str, nn.Module] = {
+        name: Step(cfg, name, arguments.checkpoint) for name in arguments.variants
+    }
+    times = measure_times(steps, batches, arguments.rounds)
+    memory = {}
+    if not arguments.no_memory:
+        memory = {name: peak_memory_mib(arguments, name) for name in steps}
+    print(result_table(times, memory))
+
+
+if __name__ == "__main__":
+    main()
