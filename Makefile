@@ -1,0 +1,38 @@
+# The short way to everything; `make` alone lists it.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Tests and demo share small machines: one thread per process unless told otherwise.
+OMP_NUM_THREADS ?= 1
+export VENV OMP_NUM_THREADS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo shapes test lint format
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+		while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: ## create .venv with the pinned requirements (nothing to do: no time)
+	@bash tools/setup_env.sh
+
+demo: setup ## supervised against mean teacher; DATA=folder for your own COCO-format data
+	@$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)")
+
+shapes: setup ## draw the embedded dataset into data/shapes
+	@$(BIN)/python tools/make_shapes.py
+
+test: setup ## the whole test suite; ARGS="-k views" for a part
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+lint: setup ## what must be clean before a commit
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then \
+		SKIP=ruff-check,ruff-format $(BIN)/pre-commit run --all-files; \
+	else echo "no git checkout here: the file hooks of pre-commit are left out"; fi
+
+format: setup ## let ruff put style and imports right
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .

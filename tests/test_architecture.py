@@ -1,0 +1,180 @@
+"""The parts of the package depend on each other in one direction only.
+
+The rules are read off the syntax trees, imports inside functions included, so nothing
+is imported here. Each rule is also shown to catch a planted violation.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "ssod_mm"
+
+# Part -> the other parts that it may import.
+ALLOWED_PARTS = {
+    "__init__": {"version"},
+    "version": set(),
+    "structures": {"maths"},
+    "maths": set(),
+    "cli": set(),
+    "data": {"structures", "maths"},
+    "models": {"structures", "maths"},
+    "evaluation": {"structures", "maths"},
+    "engine": {"structures", "maths", "data", "evaluation", "cli", "version"},
+}
+# Part -> the only third-party packages that it may import; absent: any.
+ALLOWED_THIRD_PARTY = {
+    "__init__": set(),
+    "version": set(),
+    "maths": {"torch"},
+    "cli": {"mmengine"},
+    "configs": set(),
+}
+
+
+def imported_modules(source):
+    """(dotted name, relative level) of every import statement."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, 0) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if module == PACKAGE and node.level == 0:
+                # "from ssod_mm import models" names the part after the keyword.
+                yield from ((f"{PACKAGE}.{alias.name}", 0) for alias in node.names)
+            else:
+                yield module, node.level
+
+
+def violations(part, source):
+    """Broken rules of one file; ``part`` as in ``ALLOWED_PARTS``, or "configs"."""
+    found = []
+    for module, level in imported_modules(source):
+        top, *rest = module.split(".")
+        if level:
+            found.append(f"relative import of {'.' * level}{module}")
+        elif part == "configs":
+            found.append(f"a config imports {module}")
+        elif top == PACKAGE:
+            other = rest[0] if rest else "__init__"
+            allowed = ALLOWED_PARTS[part] | {part, "__version__"}
+            if other not in allowed:
+                found.append(f"{part} imports {module}")
+        elif top in {"tools", "tests", "configs"}:
+            found.append(f"{part} imports {module}")
+        elif top not in sys.stdlib_module_names:
+            allowed = ALLOWED_THIRD_PARTY.get(part)
+            if allowed is not None and top not in allowed:
+                found.append(f"{part} imports {module}")
+    return found
+
+
+def package_files():
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        yield path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py"), path
+
+
+def all_files():
+    yield from package_files()
+    yield from (("configs", path) for path in sorted((ROOT / "configs").rglob("*.py")))
+
+
+def test_every_part_has_a_rule():
+    assert {part for part, _ in package_files()} == set(ALLOWED_PARTS)
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [pytest.param(*file, id=str(file[1].relative_to(ROOT))) for file in all_files()],
+)
+def test_file_keeps_the_rules(part, path):
+    assert violations(part, path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("maths", "import numpy as np"),
+        ("maths", "from mmdet.structures.bbox import bbox_overlaps"),
+        ("maths", "from ssod_mm.structures import PseudoBoxes"),
+        ("maths", "def f():\n    import mmcv.ops"),
+        ("structures", "from ssod_mm.models import MeanTeacher"),
+        ("data", "from ssod_mm.models.detectors import MeanTeacher"),
+        ("data", "from ssod_mm.engine.runtime import build_runner"),
+        ("data", "import ssod_mm.evaluation"),
+        ("data", "from ssod_mm import engine"),
+        ("data", "def f():\n    from ssod_mm.models import features"),
+        ("models", "from ssod_mm.data import splits"),
+        ("models", "from ssod_mm.evaluation import FastCocoMetric"),
+        ("models", "from ssod_mm.engine import runtime"),
+        ("evaluation", "from ssod_mm.data.datasets import CocoSemiDataset"),
+        ("evaluation", "import ssod_mm.models.features as features"),
+        ("evaluation", "from ssod_mm.engine.loops import BothModelsValLoop"),
+        ("engine", "from ssod_mm.models.detectors import MeanTeacher"),
+        ("engine", "from tools.train import main"),
+        ("cli", "from ssod_mm.engine.runtime import build_runner"),
+        ("cli", "import torch"),
+        ("version", "import importlib.metadata, torch"),
+        ("__init__", "from ssod_mm.models import MeanTeacher"),
+        ("__init__", "import mmdet"),
+        ("data", "from .splits import seeded_split"),
+        ("models", "from . import features"),
+        ("configs", "from ssod_mm.models import MeanTeacher"),
+        ("configs", "import os"),
+        ("configs", "def f():\n    import torch"),
+    ],
+)
+def test_planted_violation_is_caught(part, line):
+    assert len(violations(part, line)) == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        (
+            "maths",
+            "import math\nimport torch.nn.functional as F\nfrom torch import Tensor",
+        ),
+        ("maths", "from ssod_mm.maths.boxes import warp_boxes"),
+        ("data", "import numpy\nfrom ssod_mm.maths.boxes import warp_boxes"),
+        ("engine", "from ssod_mm.data.splits import LabelSplit\nimport mmengine"),
+        ("engine", "from ssod_mm import __version__"),
+        ("configs", "_base_ = ['../_base_/runtime.py']"),
+    ],
+)
+def test_legal_imports_pass(part, line):
+    assert violations(part, line) == []
+
+
+def modules_after(statement, search_path):
+    """Names in ``sys.modules`` after a statement in a fresh interpreter."""
+    code = f"import sys; {statement}; print(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=search_path,
+        env={"PYTHONPATH": str(search_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(result.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = modules_after("import ssod_mm; ssod_mm.__version__", ROOT)
+    assert "ssod_mm.version" in loaded
+    assert not loaded & {"torch", "numpy", "cv2", "mmcv", "mmengine", "mmdet"}
+
+
+def test_a_heavy_package_import_would_be_seen(tmp_path):
+    (tmp_path / "torch.py").write_text("")
+    (tmp_path / "heavy").mkdir()
+    (tmp_path / "heavy" / "__init__.py").write_text("import torch")
+    assert "torch" in modules_after("import heavy", tmp_path)
