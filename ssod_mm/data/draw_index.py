@@ -1,0 +1,31 @@
+"""A dataset index that carries the seed of its own draw."""
+
+from __future__ import annotations
+
+
+class DrawIndex(int):
+    """An integer index with the seed that its augmentations start from.
+
+    A sampler yields it, the data loader sends it to a worker, and the dataset seeds
+    the random generators with ``seed`` before it loads the item. What an item looks
+    like is then a function of the draw alone: neither the number of workers nor a
+    resume in between changes it.
+
+    Args:
+        value: Index into the (concatenated) dataset.
+        seed: Non-negative seed of this draw.
+    """
+
+    seed: int
+
+    def __new__(cls, value: int, seed: int) -> DrawIndex:
+        """Integers get their value here, not in ``__init__``."""
+        index = super().__new__(cls, value)
+        index.seed = int(seed)
+        return index
+
+    def __reduce__(self) -> tuple[type[DrawIndex], tuple[int, int]]:
+        return DrawIndex, (int(self), self.seed)
+
+    def __repr__(self) -> str:
+        return f"DrawIndex({int(self)}, seed={self.seed})"

@@ -1,0 +1,175 @@
+"""A plain folder of images as an unlabelled data set."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mmdet.datasets import BaseDetDataset
+from mmdet.registry import DATASETS
+from mmengine.logging import print_log
+from PIL import Image
+
+from ssod_mm.data.coco_checks import read_coco_json
+from ssod_mm.data.datasets import SkipGuardMixin
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+EXIF_ORIENTATION = 0x0112
+
+
+@DATASETS.register_module()
+class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
+    """All images below a folder, in the order of their names; no json needed.
+
+    Items have ``img_path``, ``img_id`` (the path below the folder, with "/") and no
+    instances. The classes come from ``metainfo``, or from the labelled set beside it
+    in a ``SeededConcatDataset``.
+
+    Args:
+        extensions: endings of image files, in any case.
+        recursive: whether folders inside the folder count too. Files and folders
+            whose name starts with a dot never do.
+        exclude: images to leave out, such as the labelled ones: names below the
+            folder, or a COCO json (its images), or a text file of one name a line;
+            the files relative to ``data_root``.
+        read_sizes: whether ``height`` and ``width`` are read from all files when the
+            set is built (needed by aspect-grouped sampling); files whose head cannot
+            be read are left out.
+        **kwargs: as in mmdet's ``BaseDetDataset``: ``data_root``,
+            ``data_prefix=dict(img=...)``, ``pipeline`` ...
+
+    Raises:
+        FileNotFoundError: the folder or the file of ``exclude`` is missing.
+        ValueError: the folder holds no image.
+    """
+
+    METAINFO: ClassVar[dict] = {}
+
+    def __init__(
+        self,
+        *args: Any,
+        extensions: Sequence[str] = EXTENSIONS,
+        recursive: bool = True,
+        exclude: str | Path | Sequence[str] | None = None,
+        read_sizes: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.extensions = tuple(extension.lower() for extension in extensions)
+        self.recursive = recursive
+        self.exclude = exclude
+        self.read_sizes = read_sizes
+        kwargs.setdefault("data_prefix", {"img": ""})
+        super().__init__(*args, **kwargs)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the images."""
+        if not self.data_prefix.get("img"):
+            raise ValueError(
+                "ImageFolderDataset needs data_root or data_prefix=dict(img=...), the "
+                f"folder of the images; data_prefix is {self.data_prefix}"
+            )
+        return Path(self.data_prefix["img"])
+
+    def load_data_list(self) -> list[dict]:
+        """List the images."""
+        folder = self.folder
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"image folder {folder} not found (data_root and data_prefix.img of "
+                "ImageFolderDataset)"
+            )
+        names = sorted(image_names(folder, self.extensions, self.recursive))
+        if not names:
+            where = "or below it" if self.recursive else "(recursive=False)"
+            raise ValueError(
+                f"image folder {folder} is empty: no file in it {where} ends in "
+                f"{', '.join(self.extensions)}"
+            )
+        excluded = self._excluded_names()
+        kept = [name for name in names if name not in excluded]
+        if not kept:
+            raise ValueError(
+                f"image folder {folder}: exclude leaves none of its {len(names)} images"
+            )
+        if excluded:
+            num_found = len(names) - len(kept)
+            print_log(
+                f"{folder}: {len(kept)} images; exclude names {len(excluded)}, of "
+                f"which {num_found} are in the folder",
+                logger="current",
+                level=logging.INFO if num_found else logging.WARNING,
+            )
+        items = [
+            {"img_path": str(folder / name), "img_id": name, "instances": []}
+            for name in kept
+        ]
+        return self._with_sizes(items) if self.read_sizes else items
+
+    def _excluded_names(self) -> set[str]:
+        if self.exclude is None:
+            return set()
+        if not isinstance(self.exclude, (str, Path)):
+            return set(self.exclude)
+        path = Path(self.data_root or "", self.exclude)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"file {path} not found (exclude of ImageFolderDataset)"
+            )
+        if path.suffix == ".json":
+            return {image["file_name"] for image in read_coco_json(path)["images"]}
+        return {line.strip() for line in path.read_text().splitlines() if line.strip()}
+
+    def _with_sizes(self, items: list[dict]) -> list[dict]:
+        sized = []
+        for item in items:
+            try:
+                height, width = image_size(item["img_path"])
+            except Exception as error:  # PIL raises many kinds on broken heads
+                print_log(
+                    f"left out {item['img_path']}: {error}",
+                    logger="current",
+                    level=logging.WARNING,
+                )
+                continue
+            sized.append({**item, "height": height, "width": width})
+        if not sized:
+            raise ValueError(
+                f"image folder {self.folder}: none of its {len(items)} files is a "
+                "readable image"
+            )
+        return sized
+
+
+def image_names(
+    folder: Path, extensions: tuple[str, ...], recursive: bool
+) -> Iterator[str]:
+    """Paths of the images below a folder, relative to it, in no order.
+
+    Links are followed, each folder once, so that a circle of links ends.
+    """
+    seen = set()
+    for current, subfolders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(current)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(
+            name for name in subfolders if recursive and not name.startswith(".")
+        )
+        below = Path(current).relative_to(folder)
+        for name in files:
+            if name.lower().endswith(extensions) and not name.startswith("."):
+                yield (below / name).as_posix()
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of an image as loaded, that is, turned as its EXIF says."""
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+    return (width, height) if turned else (height, width)
