@@ -1,0 +1,6 @@
+"""Metrics of detections and of pseudo labels; importing registers them."""
+
+from ssod_mm.evaluation.coco_metric import FastCocoMetric
+from ssod_mm.evaluation.voc07_metric import Voc07Metric
+
+__all__ = ["FastCocoMetric", "Voc07Metric"]
