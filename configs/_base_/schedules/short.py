@@ -1,0 +1,25 @@
+"""1,500 iterations for the tiny detectors: minutes on two CPU cores.
+
+`--cfg-options max_iters=3000` stretches everything but the warm-up.
+"""
+
+max_iters = int("{{$MAX_ITERS:1500}}")
+train_cfg = dict(
+    type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max(1, max_iters // 3)
+)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(
+        type="MultiStepLR",
+        by_epoch=False,
+        begin=0,
+        end=max_iters,
+        milestones=[max_iters * 2 // 3, max_iters * 9 // 10],
+        gamma=0.1,
+    ),
+]
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=1e-4),
+    clip_grad=dict(max_norm=10.0, norm_type=2),
+)

@@ -1,0 +1,47 @@
+"""mmdet's SoftTeacher on your own data: tiny Faster R-CNN, 10 % of the labels.
+
+Command: python tools/train.py soft_teacher/soft_teacher_frcnn_mnv2_short_folder_p10.py
+         --cfg-options data_root=DATA num_classes=N pretrained=WEIGHTS
+"""
+
+_base_ = [
+    "../_base_/models/faster-rcnn_mobilenetv2_tiny.py",
+    "../_base_/datasets/coco_folder.py",
+    "../_base_/views/small.py",
+    "../_base_/schedules/short.py",
+    "../_base_/methods/soft_teacher.py",
+]
+
+percent = 10
+
+detector = _base_.model
+detector.roi_head.bbox_head.num_classes = _base_.num_classes
+model = dict(
+    _delete_=True,
+    **_base_.semi_detector,
+    detector=detector,
+    data_preprocessor=dict(
+        type="MultiBranchDataPreprocessor",
+        data_preprocessor=detector.data_preprocessor,
+    ),
+)
+model["semi_train_cfg"].update(rpn_pseudo_thr=0.7, cls_pseudo_thr=0.7)
+
+train_dataloader = dict(
+    batch_size=6,
+    num_workers=2,
+    sampler=dict(source_ratio=[1, 2]),
+    dataset=dict(
+        datasets=[
+            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
+            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
+        ]
+    ),
+)
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
+test_dataloader = val_dataloader
+
+auto_scale_lr = dict(base_batch_size=6)
+default_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
+)

@@ -1,0 +1,190 @@
+"""What lets every shipped config run one training step in about a second.
+
+``make_layouts`` writes tiny data in the folder layouts that the dataset fragments
+expect, so that file names, splits and class lists are the configs' own. ``shrink``
+makes images, networks and run lengths small and leaves the rest of a config alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ssod_mm.cli.lookup import config_roots
+from ssod_mm.data.split_files import make_splits, without_annotations
+from tests.helpers import make_tiny_coco
+
+SCALE = (128, 96)
+WIDTH, FC_WIDTH, NUM_BOXES = 32, 64, 20
+ANY_WIDTH = ("in_channels", "out_channels", "feat_channels")
+ROOT_OF_DATASET = {
+    "coco": "coco",
+    "coco_full": "coco",
+    "voc": "voc",
+    "voc_coco20": "voc",
+    "shapes": "shapes",
+    "folder": "folder",
+    "folder_images": "folder",
+}
+SLUGS = ("supervised", "mean_teacher", "soft_teacher")
+DETECTORS = ("frcnn", "cascade", "retinanet", "fcos")
+BACKBONES = ("r50", "mnv2", "r18")
+ITERATIONS = ("180k", "90k", "72k", "720k", "short")
+DATASETS = tuple(ROOT_OF_DATASET)
+NAME = re.compile(
+    rf"(?P<slug>{'|'.join(SLUGS)})_(?P<detector>{'|'.join(DETECTORS)})"
+    rf"_(?P<backbone>{'|'.join(BACKBONES)})_(?P<iterations>{'|'.join(ITERATIONS)})"
+    rf"_(?P<dataset>{'|'.join(DATASETS)})(_p(?P<percent>\d\d))?(_abl_(?P<switch>\w+))?"
+)
+
+
+def shipped_configs() -> list[Path]:
+    """Every runnable config, sorted."""
+    root = config_roots()[0]
+    return sorted(p for p in root.rglob("*.py") if "_base_" not in p.parts)
+
+
+def parse_name(stem: str) -> dict[str, str | None]:
+    """The parts of a config's name."""
+    match = NAME.fullmatch(stem)
+    assert match, f"{stem} does not follow slug_detector_backbone_iterations_dataset"
+    return match.groupdict()
+
+
+def make_layouts(root: Path) -> Path:
+    """Write tiny data for all dataset fragments: coco, voc, folder and shapes."""
+    _make_coco(root / "coco")
+    _make_voc(root / "voc")
+    for name, num_classes in (("folder", 7), ("shapes", 8)):
+        _make_images(root / name, 20, num_classes)
+        _split(root / name / "annotations/instances_train.json", [5, 10])
+    shutil.copytree(root / "folder/train", root / "folder/unlabelled")
+    return root
+
+
+def _make_images(root: Path, num_images: int, num_classes: int) -> None:
+    """Tiny train and val parts; only three of the classes occur."""
+    make_tiny_coco(root, num_images, num_classes=3)
+    for path in (root / "annotations").glob("*.json"):
+        document = json.loads(path.read_text())
+        document["categories"] += [
+            dict(id=number, name=f"class_{number - 1}")
+            for number in range(4, num_classes + 1)
+        ]
+        _write(path, document)
+
+
+def _split(ann_file: Path, percents: list[float]) -> None:
+    make_splits(ann_file, ann_file.parent / "semi", percents, folds=[1, 2])
+
+
+def _make_coco(root: Path) -> None:
+    _make_images(root, 100, num_classes=80)
+    annotations = root / "annotations"
+    for part in ("train", "val"):
+        (root / part).rename(root / f"{part}2017")
+        name = f"instances_{part}"
+        (annotations / f"{name}.json").rename(annotations / f"{name}2017.json")
+    _split(annotations / "instances_train2017.json", [1, 2, 5, 10])
+    shutil.copytree(root / "val2017", root / "unlabeled2017")
+    document = json.loads((annotations / "instances_val2017.json").read_text())
+    _write(annotations / "instances_unlabeled2017.json", without_annotations(document))
+
+
+def _make_voc(root: Path) -> None:
+    _make_images(root, 8, num_classes=20)
+    (root / "train2017").symlink_to("train")
+    annotations = root / "annotations"
+    train, val = (
+        json.loads((annotations / f"instances_{part}.json").read_text())
+        for part in ("train", "val")
+    )
+    coco20 = annotations / "instances_train2017_coco20-unlabeled.json"
+    _write(coco20, without_annotations(train))
+    for part, document in (("train", train), ("val", val)):
+        for image in document["images"]:
+            image["file_name"] = f"{part}/{image['file_name']}"
+    _write(annotations / "voc07_trainval.json", train)
+    _write(annotations / "voc12_trainval.json", train)
+    _write(annotations / "voc12_trainval-unlabeled.json", without_annotations(train))
+    _write(annotations / "voc07_test.json", val)
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document))
+
+
+def dicts_in(node: Any) -> Iterator[dict]:
+    """Every dict in nested dicts and lists, outer ones first."""
+    if isinstance(node, dict):
+        yield node
+    children = node.values() if isinstance(node, dict) else node
+    if isinstance(node, (dict, list, tuple)):
+        for child in children:
+            yield from dicts_in(child)
+
+
+def shrink(cfg: Config, max_iters: int = 1) -> Config:
+    """A config's run in small: tiny images, a narrow ResNet-18, no worker processes.
+
+    Pseudo labels of every score are taken from the first iteration on, and hooks
+    report at each, so that a single iteration passes through all of them.
+    """
+    for step in dicts_in([cfg.train_dataloader, cfg.val_dataloader]):
+        if step.get("type") in ("RandomView", "Resize"):
+            step["scale"] = SCALE
+        if "num_workers" in step:
+            step.update(num_workers=0, persistent_workers=False)
+    for part in dicts_in(cfg.model):
+        _shrink_part(part)
+    for hook in cfg.custom_hooks:
+        if "interval" in hook or hook["type"] == "PseudoLabelQualityHook":
+            hook["interval"] = 1
+    cfg.train_cfg.update(max_iters=max_iters, val_interval=max_iters)
+    cfg.default_hooks.logger.interval = 1
+    cfg.visualizer.vis_backends = [dict(type="LocalVisBackend")]
+    return cfg
+
+
+def _shrink_part(part: dict) -> None:
+    shrink_one: dict[str, Callable[[dict], None]] = {
+        "ResNet": _shrink_resnet,
+        "MobileNetV2": lambda backbone: backbone.update(widen_factor=0.25),
+        "FPN": _shrink_fpn,
+    }
+    kind = part.get("type")
+    if kind in shrink_one:
+        shrink_one[kind](part)
+    elif kind is not None:
+        part.update({key: WIDTH for key in ANY_WIDTH if key in part})
+        if "fc_out_channels" in part:
+            part["fc_out_channels"] = FC_WIDTH
+        if kind == "FCOSHead":
+            part["norm_cfg"] = dict(type="GN", num_groups=4)
+    _let_some_through(part)
+
+
+def _shrink_resnet(backbone: dict) -> None:
+    backbone.update(
+        depth=18, base_channels=16, stem_channels=16, style="pytorch", init_cfg=None
+    )
+
+
+def _shrink_fpn(neck: dict) -> None:
+    narrow = [8, 24, 1280] if len(neck["in_channels"]) == 3 else [16, 32, 64, 128]
+    neck.update(in_channels=narrow, out_channels=WIDTH)
+
+
+def _let_some_through(part: dict) -> None:
+    """No threshold on scores, but few boxes; the unlabelled loss starts at once."""
+    for key in part:
+        if key in ("score_thr", "burn_in", "ramp_iters") or key.endswith("pseudo_thr"):
+            part[key] = 0
+        elif key in ("nms_pre", "max_per_img"):
+            part[key] = NUM_BOXES
