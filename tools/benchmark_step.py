@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from mmdet.engine.hooks.mean_teacher_hook import MeanTeacherHook
@@ -199,7 +200,7 @@ def measure_times(steps: dict[str, Step], batches: list[dict], rounds: int) -> d
         batch = batches[index % len(batches)]
         for name in names[index % len(names) :] + names[: index % len(names)]:
             torch.manual_seed(index)
-            times[name].append(seconds(lambda n=name: steps[n](batch)))
+            times[name].append(seconds(partial(steps[name], batch)))
         print(f"round {index + 1}/{rounds}", end="\r", file=sys.stderr, flush=True)
     return times
 

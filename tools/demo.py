@@ -180,7 +180,9 @@ def follow(
             bar.update(task, note=note_of(line))
     if process.wait():
         tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise RuntimeError(f"{' '.join(command)} failed; see {log}. It ends with:\n{tail}")
+        raise RuntimeError(
+            f"{' '.join(command)} failed; see {log}. It ends with:\n{tail}"
+        )
 
 
 def shortened(line: str) -> str:

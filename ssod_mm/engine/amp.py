@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def to_float32(value):
+def to_float32(value: Any) -> Any:
     """``value`` with every reduced-precision tensor in it cast to float32.
 
     Args:
@@ -90,7 +91,7 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
         dtype: str = "bfloat16",
         loss_scale: str | float = "dynamic",
         channels_last: bool | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if dtype not in _DTYPES:
             raise ValueError(

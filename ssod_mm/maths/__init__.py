@@ -1,0 +1,1 @@
+"""Pure functions, one per equation; torch only."""

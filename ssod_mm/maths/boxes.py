@@ -40,9 +40,7 @@ def relative_homographies(target_B33: Tensor, source_B33: Tensor) -> Tensor:
     return (target @ inverse).float()
 
 
-def warp_boxes(
-    boxes_N4: Tensor, matrices_N33: Tensor, hull: str = "corners"
-) -> Tensor:
+def warp_boxes(boxes_N4: Tensor, matrices_N33: Tensor, hull: str = "corners") -> Tensor:
     """Map boxes through homographies and return their axis-aligned hulls.
 
     ``corners`` encloses the four mapped corners: the smallest box that surely holds

@@ -75,4 +75,6 @@ def read_scalars(work_dir: str | Path) -> RunScalars:
             for name, value in row.items():
                 if isinstance(value, (int, float)):
                     values[name][int(step)] = float(value)
-    return RunScalars({name: sorted(by_step.items()) for name, by_step in values.items()})
+    return RunScalars(
+        {name: sorted(by_step.items()) for name, by_step in values.items()}
+    )

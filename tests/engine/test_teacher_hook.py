@@ -113,7 +113,7 @@ def test_interval_skips_iterations():
 
 
 def test_plain_detector_is_refused():
-    with pytest.raises(TypeError, match="model.type is Linear"):
+    with pytest.raises(TypeError, match=r"model\.type is Linear"):
         MeanTeacherEMAHook().before_train(runner_for(nn.Linear(1, 1)))
 
 

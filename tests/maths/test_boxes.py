@@ -24,25 +24,27 @@ def rotation(degrees: float) -> torch.Tensor:
 
 
 numbers = st.floats(-1.0, 1.0, allow_nan=False)
-affines = st.tuples(*[numbers] * 6).map(
-    lambda v: torch.tensor(
-        [
-            [1.0 + 0.5 * v[0], 0.5 * v[1], 300 * v[2]],
-            [0.5 * v[3], 1.0 + 0.5 * v[4], 300 * v[5]],
-            [0.0, 0.0, 1.0],
-        ],
-        dtype=torch.float64,
+affines = (
+    st.tuples(*[numbers] * 6)
+    .map(
+        lambda v: torch.tensor(
+            [
+                [1.0 + 0.5 * v[0], 0.5 * v[1], 300 * v[2]],
+                [0.5 * v[3], 1.0 + 0.5 * v[4], 300 * v[5]],
+                [0.0, 0.0, 1.0],
+            ],
+            dtype=torch.float64,
+        )
     )
-).filter(lambda m: abs(torch.linalg.det(m)) > 0.1)
+    .filter(lambda m: abs(torch.linalg.det(m)) > 0.1)
+)
 box_lists = st.lists(
     st.tuples(
         st.floats(0, 1000), st.floats(0, 800), st.floats(0.1, 400), st.floats(0.1, 400)
     ),
     min_size=1,
     max_size=5,
-).map(
-    lambda rows: torch.tensor([[x, y, x + w, y + h] for x, y, w, h in rows]).double()
-)
+).map(lambda rows: torch.tensor([[x, y, x + w, y + h] for x, y, w, h in rows]).double())
 
 
 def slow_hull(box, matrix):
@@ -62,7 +64,9 @@ def test_warp_is_the_hull_of_the_mapped_corners(boxes, matrix):
     got = warp_boxes(boxes, matrix)
     want = [slow_hull(box.tolist(), matrix) for box in boxes]
     assert got.dtype == torch.float32
-    torch.testing.assert_close(got.double(), torch.tensor(want).double(), atol=2e-3, rtol=1e-5)
+    torch.testing.assert_close(
+        got.double(), torch.tensor(want).double(), atol=2e-3, rtol=1e-5
+    )
 
 
 @given(box_lists, affines)
@@ -122,7 +126,9 @@ def test_autocast_does_not_move_boxes(dtype):
 
 # A square of side 1 rotated by t has a hull of side cos t + sin t, so the area grows
 # by (cos t + sin t)^2 = 1 + sin 2t: 1.342, 1.643, 1.866 at 10, 20, 30 degrees.
-@pytest.mark.parametrize(("degrees", "growth"), [(0, 1), (10, 1.342), (20, 1.643), (30, 1.866)])
+@pytest.mark.parametrize(
+    ("degrees", "growth"), [(0, 1), (10, 1.342), (20, 1.643), (30, 1.866)]
+)
 def test_hull_growth_of_a_rotated_square(degrees, growth):
     box = torch.tensor([[10.0, 10.0, 40.0, 40.0]])
     matrix = rotation(degrees)[None]
@@ -145,7 +151,12 @@ def test_clip_uses_each_boxes_own_image():
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 40), st.integers(1, 40)),
+        st.tuples(
+            st.integers(0, 40),
+            st.integers(0, 40),
+            st.integers(1, 40),
+            st.integers(1, 40),
+        ),
         max_size=4,
     )
 )
@@ -161,7 +172,10 @@ def test_visible_fraction_against_painted_pixels(patches):
     want = canvas.sum() / (48 * 48)
     padded = torch.tensor(rows).float().reshape(1, -1, 4)
     got = visible_fractions(
-        torch.tensor([[4.0, 8.0, 52.0, 56.0]]), torch.tensor([[48, 60]]), padded, grid=48
+        torch.tensor([[4.0, 8.0, 52.0, 56.0]]),
+        torch.tensor([[48, 60]]),
+        padded,
+        grid=48,
     )
     assert got.item() == pytest.approx(want, abs=1e-6)
 
@@ -178,4 +192,6 @@ def test_empty_inputs_stay_empty():
     assert warp_boxes(empty, torch.eye(3)).shape == (0, 4)
     assert warp_boxes(empty, torch.zeros(0, 3, 3), "ellipse").shape == (0, 4)
     assert clip_boxes(empty, torch.zeros(0, 2)).shape == (0, 4)
-    assert visible_fractions(empty, torch.zeros(0, 2), torch.zeros(0, 1, 4)).shape == (0,)
+    assert visible_fractions(empty, torch.zeros(0, 2), torch.zeros(0, 1, 4)).shape == (
+        0,
+    )

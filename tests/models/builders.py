@@ -37,7 +37,10 @@ def one_stage_cfg(head: str) -> dict:
     """
     base = tiny_detector_cfg(NUM_CLASSES)
     bbox_head = dict(
-        type=head, num_classes=NUM_CLASSES, in_channels=16, feat_channels=16,
+        type=head,
+        num_classes=NUM_CLASSES,
+        in_channels=16,
+        feat_channels=16,
         stacked_convs=1,
     )
     train_cfg = dict(allowed_border=-1, pos_weight=-1, debug=False)

@@ -25,8 +25,10 @@ def test_step_trains_the_student_alone(detector):
     model = build_mean_teacher(detector)
     before = {k: v.clone() for k, v in model.teacher.state_dict().items()}
     losses = model.loss(*batch())
-    assert any(k.startswith("sup_loss") or k.startswith("sup_rpn") or
-               k.startswith("sup_s0") for k in losses)
+    assert any(
+        k.startswith("sup_loss") or k.startswith("sup_rpn") or k.startswith("sup_s0")
+        for k in losses
+    )
     assert any(k.startswith("unsup_") and "loss" in k for k in losses)
     assert len(model.last_step.labels_weak.instances[0]) > 0
     value = total(losses)
@@ -144,7 +146,9 @@ def test_teacher_equal_to_student_on_equal_views_keeps_its_boxes():
         step.labels_weak.instances, step.labels_strong.instances, strict=True
     ):
         inside = (weak.bboxes[:, 2:] > weak.bboxes[:, :2]).all(1)
-        torch.testing.assert_close(weak[inside].bboxes, strong.bboxes, atol=1e-3, rtol=0)
+        torch.testing.assert_close(
+            weak[inside].bboxes, strong.bboxes, atol=1e-3, rtol=0
+        )
 
 
 def test_flipped_strong_view_flips_the_boxes():
@@ -175,7 +179,9 @@ def test_guidance_fields_travel_with_their_boxes():
     model = build_mean_teacher()
     _, samples = batch()
     with torch.no_grad():
-        found = model.teacher_guidance(batch()[0]["unsup_teacher"], samples["unsup_teacher"])
+        found = model.teacher_guidance(
+            batch()[0]["unsup_teacher"], samples["unsup_teacher"]
+        )
     for one in found.instances:
         one.loc_scores = one.scores * 2
     moved = model.to_student_view(

@@ -1,0 +1,1 @@
+"""What the command-line tools share; importing it loads neither torch nor mmdet."""

@@ -1,0 +1,50 @@
+"""Command-line options that several tools have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from mmengine.config import DictAction
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add CONFIG and the options that complete it."""
+    parser.add_argument("config", help="a path, or a path relative to configs/")
+    parser.add_argument("--fold", type=int, help="number of the label split, from 1")
+    parser.add_argument("--percent", type=_number, help="labelled images in percent")
+    parser.add_argument("--seed", type=int, help="seed of data order and training")
+    parser.add_argument("--work-dir", help="output folder")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="overrides, such as train_cfg.max_iters=100; lists as key=[a,b]",
+    )
+
+
+def add_launcher_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the way in which several processes were started."""
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none"
+    )
+    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+
+
+def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of ``resolve_config`` that these options stand for."""
+    names = ("fold", "percent", "seed", "work_dir", "cfg_options")
+    return {name: getattr(arguments, name) for name in names}
+
+
+def set_local_rank(arguments: argparse.Namespace) -> None:
+    """Provide ``LOCAL_RANK``, which old launchers pass as an option only."""
+    os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
+
+
+def _number(text: str) -> float:
+    """A whole number as int, so that 10 and 10.0 name the same split."""
+    value = float(text)
+    return int(value) if value.is_integer() else value

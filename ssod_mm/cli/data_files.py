@@ -1,0 +1,127 @@
+"""Check that the files a config names exist, and say which command makes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+_SPLIT_FILE = re.compile(r"(.+)\.(\d+)@([\d.]+)(?:-unlabeled|-hidden)?\.json")
+
+
+@dataclass(frozen=True)
+class NamedPath:
+    """A file or folder that a config names.
+
+    Attributes:
+        key: Dotted config key.
+        path: The path, with the data root.
+        root: The data root, or "".
+        is_folder: Whether it must be a folder.
+    """
+
+    key: str
+    path: str
+    root: str
+    is_folder: bool
+
+    def exists(self) -> bool:
+        """Whether it is there; a URL counts as there."""
+        if "://" in self.path:
+            return True
+        path = Path(self.path)
+        return path.is_dir() if self.is_folder else path.is_file()
+
+
+def check_data_files(cfg: Config, stages: tuple[str, ...]) -> None:
+    """Check the annotation files and image folders of some data loaders.
+
+    Args:
+        cfg: A config whose placeholders are filled in.
+        stages: Any of "train", "val", "test".
+
+    Raises:
+        FileNotFoundError: the first that is missing, with its config key and the
+            command that makes it.
+    """
+    for named in _all_paths(cfg, stages):
+        if not named.exists():
+            kind = "folder" if named.is_folder else "file"
+            raise FileNotFoundError(
+                f"there is no {kind} {named.path} ({named.key}); {way_out(named)}"
+            )
+
+
+def _all_paths(cfg: Config, stages: tuple[str, ...]) -> Iterator[NamedPath]:
+    for stage in stages:
+        loader = cfg.get(f"{stage}_dataloader") or {}
+        yield from named_paths(loader.get("dataset"), f"{stage}_dataloader.dataset")
+        evaluators = cfg.get(f"{stage}_evaluator") or []
+        several = isinstance(evaluators, (list, tuple))
+        for number, evaluator in enumerate(evaluators if several else [evaluators]):
+            key = f"{stage}_evaluator" + (f".{number}" if several else "")
+            if evaluator.get("ann_file"):
+                yield NamedPath(f"{key}.ann_file", evaluator["ann_file"], "", False)
+
+
+def named_paths(dataset: Any, key: str) -> Iterator[NamedPath]:
+    """Every path that a dataset config names, the data root first.
+
+    Args:
+        dataset: A dataset config, possibly of several datasets or wrapped.
+        key: Its dotted config key.
+    """
+    if not isinstance(dataset, Mapping):
+        return
+    if "dataset" in dataset:
+        yield from named_paths(dataset["dataset"], f"{key}.dataset")
+    for number, part in enumerate(dataset.get("datasets") or []):
+        yield from named_paths(part, f"{key}.datasets.{number}")
+    root = dataset.get("data_root") or ""
+    if root:
+        yield NamedPath(f"{key}.data_root", root, root, True)
+    ann_file = dataset.get("ann_file")
+    if ann_file:
+        yield NamedPath(f"{key}.ann_file", _join(root, ann_file), root, False)
+    for name, folder in (dataset.get("data_prefix") or {}).items():
+        if isinstance(folder, str) and folder:
+            path = _join(root, folder)
+            yield NamedPath(f"{key}.data_prefix.{name}", path, root, True)
+
+
+def _join(root: str, path: str) -> str:
+    """As the datasets do: a relative path lies below the data root."""
+    if "://" in path or not root:
+        return path
+    return f"{root.rstrip('/')}/{path}" if "://" in root else str(Path(root, path))
+
+
+def way_out(missing: NamedPath) -> str:
+    """The command that makes a missing path, as far as its name tells."""
+    split = _SPLIT_FILE.fullmatch(Path(missing.path).name)
+    if split:
+        stem, fold, percent = split.groups()
+        folder = Path(missing.path).parent
+        usual = folder.name == "semi"
+        source = (folder.parent if usual else folder) / f"{stem}.json"
+        out = "" if usual else f" --out {folder}"
+        return (
+            f"make it with: python tools/make_splits.py --ann {source}{out} "
+            f"--percent {percent} --fold {fold}"
+        )
+    root = missing.root or missing.path
+    lowered = root.lower()
+    if "shapes" in lowered:
+        return f"make it with: python tools/make_shapes.py --out {root}"
+    for word, tool in (("voc", "prepare_voc.py"), ("coco", "prepare_coco.py")):
+        if word in Path(lowered).name:
+            return (
+                f"check and complete the folder with: python tools/{tool} --root {root}"
+            )
+    if missing.path == missing.root:
+        return "set yours with: --cfg-options data_root=FOLDER"
+    return f"correct it with: --cfg-options {missing.key}=..."

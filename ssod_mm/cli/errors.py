@@ -1,0 +1,69 @@
+"""A mistake of the user is one line on the terminal, not a traceback."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+EXIT_CODE = 2
+_PROJECT = Path(__file__).resolve().parents[1]
+_FROM_WORKER = re.compile(r"Caught \w+ in .*worker process", re.DOTALL)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn mistakes that a user can put right into one line and exit code 2.
+
+    Those are missing files, type names that no registry knows, and whatever this
+    project raises itself. Other errors pass. With ``SSOD_MM_TRACEBACK=1`` in the
+    environment all of them do.
+    """
+    try:
+        yield
+    except Exception as error:
+        message = explain(error)
+        if message is None or os.environ.get("SSOD_MM_TRACEBACK"):
+            raise
+        rank = os.environ.get("RANK", "0")
+        who = f"[rank {rank}] " if rank != "0" else ""
+        sys.stdout.flush()
+        sys.stderr.write(f"{who}error: {message}\n")
+        sys.exit(EXIT_CODE)
+
+
+def explain(error: Exception) -> str | None:
+    """One line about a user's mistake, or None when the error is none."""
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    if _FROM_WORKER.match(text):
+        # A data loader's worker sends its traceback as text.
+        raised = re.findall(r'File "(.+)", line \d+.*\n\s+(.+)\n', text)
+        if raised and _raised_here(*raised[-1]):
+            return _one_line(text[text.rindex("\n", 0, len(text.rstrip())) :])
+        return None
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return _one_line(text)
+    if isinstance(error, KeyError):
+        return _one_line(text) if " is not in the " in text else None
+    if frames:
+        last = frames[-1]
+        line = linecache.getline(last.filename, last.lineno or 0)
+        if _raised_here(last.filename, line):
+            return _one_line(text)
+    return None
+
+
+def _raised_here(filename: str, line: str) -> bool:
+    """Whether a line of this project raised, rather than something it called."""
+    inside = _PROJECT in Path(filename).resolve().parents
+    return inside and line.strip().startswith("raise ")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,250 @@
+"""From a config and a command line to a complete config.
+
+Whatever can be found wrong before a model is built is found here, in a fraction of a
+second: nothing in this module imports torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+
+from ssod_mm.cli.data_files import check_data_files
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+_AMP_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+_PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", "MixedPrecisionOptimWrapper")
+
+
+def resolve_config(
+    cfg: Config,
+    fold: int | None = None,
+    percent: float | None = None,
+    seed: int | None = None,
+    work_dir: str | None = None,
+    amp: str | bool | None = None,
+    resume: str | bool | None = None,
+    auto_scale_lr: bool | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    check_files: tuple[str, ...] = ("train", "val"),
+) -> Config:
+    """Complete a config: overrides, split, work folder, precision, checks.
+
+    Args:
+        cfg: The config as read; it is not changed.
+        fold: Split number; the config's ``fold`` when None.
+        percent: Percentage of labelled images; the config's ``percent`` when None.
+        seed: Seed of the run; the config's ``seed`` when None.
+        work_dir: Output folder; ``work_dirs/<config>/fold<k>-p<percent>-seed<s>``
+            when neither given nor in the config.
+        amp: ``"bf16"``, ``"fp16"``, or True for bf16 without and fp16 with CUDA.
+        resume: True to go on from the newest checkpoint of the work folder, or the
+            path of a checkpoint.
+        auto_scale_lr: Switches learning-rate scaling; the config's choice if None.
+        cfg_options: Dotted keys and their new values, as of ``--cfg-options``.
+        check_files: Whose files must exist: any of "train", "val", "test".
+
+    Returns:
+        A new config in which ``{fold}``, ``{percent}`` and ``{seed}`` are filled in
+        everywhere.
+
+    Raises:
+        ValueError: a value outside its range, or keys that do not fit together.
+        FileNotFoundError: a data file or the checkpoint to resume from is missing.
+    """
+    cfg = copy.deepcopy(cfg)
+    if cfg_options:
+        _merge_options(cfg, cfg_options)
+    for key, value in (("fold", fold), ("percent", percent), ("seed", seed)):
+        if value is not None:
+            cfg[key] = value
+    _check_split(cfg)
+    _fill_placeholders(cfg)
+    _set_seed(cfg)
+    _set_work_dir(cfg, work_dir)
+    _set_precision(cfg, amp)
+    _set_resume(cfg, resume)
+    _set_lr_scaling(cfg, auto_scale_lr)
+    _complete_sampler(cfg)
+    check_data_files(cfg, check_files)
+    return cfg
+
+
+def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Apply dotted overrides and say which of them the config did not have."""
+    unknown = [key for key in options if not _has_key(cfg, key)]
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"--cfg-options do not fit the config: {error}") from error
+    for key in unknown:
+        print_log(
+            f"--cfg-options {key}: the config has no such key, it is added; is it "
+            "spelt right?",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _has_key(node: Any, dotted: str) -> bool:
+    """Whether a dotted key leads to something in nested dicts and lists."""
+    for part in dotted.split("."):
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                return False
+            node = node[int(part)]
+        elif isinstance(node, (Mapping, Config)) and part in node:
+            node = node[part]
+        else:
+            return False
+    return True
+
+
+def _check_split(cfg: Config) -> None:
+    """Check the ranges of ``fold``, ``percent`` and ``seed``, where present."""
+
+    def number(value: Any, kinds: tuple[type, ...]) -> bool:
+        return isinstance(value, kinds) and not isinstance(value, bool)
+
+    fold, percent, seed = (cfg.get(key) for key in ("fold", "percent", "seed"))
+    if fold is not None and not (number(fold, (int,)) and fold >= 1):
+        raise ValueError(f"fold (--fold) must be a whole number from 1, not {fold!r}")
+    if percent is not None and not (
+        number(percent, (int, float)) and 0 < percent <= 100
+    ):
+        raise ValueError(
+            f"percent (--percent) must be above 0 and at most 100, not {percent!r}"
+        )
+    if seed is not None and not (number(seed, (int,)) and 0 <= seed < 2**32):
+        raise ValueError(
+            f"seed (--seed) must be a whole number from 0 to 2**32 - 1, not {seed!r}"
+        )
+
+
+def _fill_placeholders(cfg: Config) -> None:
+    """Fill ``{fold}``, ``{percent}``, ``{seed}`` in every string, keys excepted."""
+    values = {
+        key: f"{cfg[key]:g}" if key == "percent" else str(cfg[key])
+        for key in ("fold", "percent", "seed")
+        if cfg.get(key) is not None
+    }
+    unknown: dict[str, str] = {}
+
+    def fill(text: str) -> str:
+        for name in _PLACEHOLDER.findall(text):
+            if name not in values:
+                unknown[name] = text
+        return _PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), text)
+
+    for key in list(cfg.keys()):
+        cfg[key] = _map_strings(cfg[key], fill)
+    for name, text in unknown.items():
+        print_log(
+            f'nothing fills {{{name}}} in "{text}"; known: '
+            f"{', '.join(f'{{{key}}}' for key in values) or 'none, the config sets '}"
+            f"{'' if values else 'no fold, percent or seed'}",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _map_strings(node: Any, fill: Callable[[str], str]) -> Any:
+    """``node`` with ``fill`` applied to every string in nested dicts and lists."""
+    if isinstance(node, str):
+        return fill(node)
+    if isinstance(node, dict):
+        filled = {key: _map_strings(value, fill) for key, value in node.items()}
+        return ConfigDict(filled)
+    if isinstance(node, (list, tuple)):
+        return type(node)(_map_strings(value, fill) for value in node)
+    return node
+
+
+def _set_seed(cfg: Config) -> None:
+    if cfg.get("seed") is not None:
+        cfg.randomness = dict(cfg.get("randomness") or {}, seed=cfg.seed)
+
+
+def _set_work_dir(cfg: Config, work_dir: str | None) -> None:
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get("work_dir") is None:
+        name = Path(cfg.filename).stem if cfg.filename else "config"
+        parts = [
+            f"{letter}{cfg[key]:g}" if key == "percent" else f"{letter}{cfg[key]}"
+            for key, letter in (("fold", "fold"), ("percent", "p"), ("seed", "seed"))
+            if cfg.get(key) is not None
+        ]
+        cfg.work_dir = str(Path("work_dirs", name, "-".join(parts)))
+
+
+def _set_precision(cfg: Config, amp: str | bool | None) -> None:
+    """Switch the optimiser wrapper to mixed precision."""
+    if amp is None or amp is False:
+        return
+    if amp is True:
+        from mmengine.device import is_cuda_available
+
+        amp = "fp16" if is_cuda_available() else "bf16"
+    if amp not in _AMP_DTYPES:
+        raise ValueError(f"--amp takes {' or '.join(_AMP_DTYPES)}, not {amp!r}")
+    wrapper = cfg.get("optim_wrapper")
+    kind = (wrapper or {}).get("type", "OptimWrapper")
+    if wrapper is None or kind not in _PLAIN_WRAPPERS:
+        raise ValueError(
+            f"--amp replaces optim_wrapper.type when it is {_PLAIN_WRAPPERS[0]}, but "
+            f"it is {kind if wrapper else 'not set'}; set its precision in the config"
+        )
+    wrapper.type = "MixedPrecisionOptimWrapper"
+    wrapper.dtype = _AMP_DTYPES[amp]
+
+
+def _set_resume(cfg: Config, resume: str | bool | None) -> None:
+    if resume is None or resume is False:
+        return
+    cfg.resume = True
+    cfg.load_from = None
+    if resume is not True and resume != "auto":
+        if "://" not in resume and not Path(resume).is_file():
+            raise FileNotFoundError(f"--resume: there is no checkpoint {resume}")
+        cfg.load_from = resume
+
+
+def _set_lr_scaling(cfg: Config, enable: bool | None) -> None:
+    scaling = cfg.get("auto_scale_lr")
+    if enable is not None:
+        scaling = cfg.auto_scale_lr = ConfigDict(scaling or {}, enable=enable)
+    if scaling and scaling.get("enable") and not scaling.get("base_batch_size"):
+        raise ValueError(
+            "auto_scale_lr.enable (--auto-scale-lr) needs "
+            "auto_scale_lr.base_batch_size: the total batch size, labelled and "
+            "unlabelled, that optim_wrapper.optimizer.lr is meant for"
+        )
+
+
+def _complete_sampler(cfg: Config) -> None:
+    """Give the ratio sampler the batch size; check that the loop suits it."""
+    loader = cfg.get("train_dataloader") or {}
+    sampler = loader.get("sampler") or {}
+    if sampler.get("type") != "RatioSampler":
+        return
+    sampler.batch_size = loader.get("batch_size", sampler.get("batch_size"))
+    if loader.get("batch_sampler") is not None:
+        raise ValueError(
+            "RatioSampler composes the batches itself: set "
+            "train_dataloader.batch_sampler=None (group by orientation with "
+            "train_dataloader.sampler.group_by_aspect=True)"
+        )
+    loop = cfg.get("train_cfg") or {}
+    if loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch"):
+        raise ValueError(
+            "RatioSampler never ends an epoch: train by iterations, with train_cfg="
+            "dict(type='IterBasedTrainLoop', max_iters=...)"
+        )

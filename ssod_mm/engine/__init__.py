@@ -1,0 +1,22 @@
+"""Hooks, loops and wrappers of a run; importing registers them."""
+
+from ssod_mm.engine.amp import MixedPrecisionOptimWrapper
+from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
+from ssod_mm.engine.guard_hook import NonFiniteTrainingError, StopOnNaNHook
+from ssod_mm.engine.loops import BothModelsTestLoop, BothModelsValLoop
+from ssod_mm.engine.seed_hook import IterationSeedHook
+from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
+from ssod_mm.engine.telemetry_hooks import PseudoLabelLogHook, PseudoLabelQualityHook
+
+__all__ = [
+    "BothModelsTestLoop",
+    "BothModelsValLoop",
+    "DrawPseudoLabelsHook",
+    "IterationSeedHook",
+    "MeanTeacherEMAHook",
+    "MixedPrecisionOptimWrapper",
+    "NonFiniteTrainingError",
+    "PseudoLabelLogHook",
+    "PseudoLabelQualityHook",
+    "StopOnNaNHook",
+]

@@ -1,0 +1,130 @@
+"""One of the two detectors of a checkpoint, asked about images."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmcv.transforms import Compose
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch import nn
+
+from ssod_mm.engine.checkpoints import load_weights
+from ssod_mm.engine.runtime import import_custom_modules
+
+
+def plain_detector_cfg(cfg: Config) -> ConfigDict:
+    """The model config of the detector that teacher and student are.
+
+    Args:
+        cfg: a config with a semi-supervised or a plain ``model``.
+
+    Returns:
+        A copy with the data preprocessor in it and without paths of pretrained
+        weights, which a checkpoint replaces.
+    """
+    outer = cfg.model
+    inner = copy.deepcopy(outer.detector if "detector" in outer else outer)
+    preprocessor = outer.get("data_preprocessor") or inner.get("data_preprocessor")
+    if preprocessor and "data_preprocessor" in preprocessor:
+        preprocessor = preprocessor.data_preprocessor
+    inner.data_preprocessor = copy.deepcopy(preprocessor)
+    _drop_pretrained(inner)
+    return inner
+
+
+def _drop_pretrained(node: Any) -> None:
+    """Remove ``init_cfg`` of type "Pretrained" anywhere below, in place."""
+    if isinstance(node, Mapping):
+        init = node.get("init_cfg")
+        if isinstance(init, Mapping) and init.get("type") == "Pretrained":
+            del node["init_cfg"]
+    if isinstance(node, (Mapping, list, tuple)):
+        for value in node.values() if isinstance(node, Mapping) else node:
+            _drop_pretrained(value)
+
+
+def checkpoint_classes(cfg: Config, checkpoint: str | Path) -> tuple[str, ...]:
+    """Class names of a checkpoint, or else of the config's test set.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: neither names the classes.
+    """
+    if "://" not in str(checkpoint) and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+    meta = _load_checkpoint(str(checkpoint), map_location="cpu").get("meta", {})
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    for source in (meta.get("dataset_meta"), dataset.get("metainfo")):
+        if source and source.get("classes"):
+            return tuple(source["classes"])
+    raise ValueError(
+        f"{checkpoint} does not say its classes: set "
+        "test_dataloader.dataset.metainfo.classes in the config"
+    )
+
+
+def load_detector(
+    cfg: Config, checkpoint: str | Path, which: str, device: str | torch.device
+) -> nn.Module:
+    """Build the plain detector and give it the teacher's or the student's weights.
+
+    Args:
+        cfg: the config of the training.
+        checkpoint: its checkpoint, or one of a plain detector.
+        which: "teacher" or "student".
+        device: where to put it.
+
+    Returns:
+        The detector in eval mode, with ``dataset_meta["classes"]``.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: checkpoint and config do not fit, or classes are not known.
+    """
+    import_custom_modules(cfg)
+    init_default_scope(cfg.get("default_scope", "mmdet"))
+    classes = checkpoint_classes(cfg, checkpoint)
+    model = MODELS.build(plain_detector_cfg(cfg))
+    load_weights(model, checkpoint, which)
+    model.dataset_meta = {"classes": classes}
+    return model.to(device).eval()
+
+
+@torch.no_grad()
+def predict_images(
+    model: nn.Module, cfg: Config, paths: Iterable[Path]
+) -> Iterator[DetDataSample | None]:
+    """Detections on images, one after the other.
+
+    Args:
+        model: a plain detector in eval mode.
+        cfg: its config; images go through the pipeline of ``test_dataloader``.
+        paths: image files.
+
+    Yields:
+        The prediction with boxes in pixels of the image file, or None, after a
+        warning that names it, for a file that cannot be read.
+    """
+    pipeline = Compose(get_test_pipeline_cfg(cfg))
+    for number, path in enumerate(paths, start=1):
+        try:
+            item = pipeline({"img_path": str(path), "img_id": number})
+        except (OSError, ValueError) as error:
+            print_log(f"left out: {error}", logger="current", level=logging.WARNING)
+            item = None
+        if item is None:
+            yield None
+            continue
+        batch = {key: [item[key]] for key in ("inputs", "data_samples")}
+        yield model.test_step(batch)[0]

@@ -1,0 +1,65 @@
+"""Two processes give the gradients of one process with the joint batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.multiprocessing
+
+from tests.ddp_worker import gradients, save_gradients_of_rank, use_first_sampler
+from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised_cfg
+
+WORLD_SIZE, BATCH_SIZE = 2, 3
+
+
+@pytest.fixture(scope="module")
+def cfgs(tmp_path_factory):
+    """For both kinds of training: model, data and ratio."""
+    data = make_tiny_coco(tmp_path_factory.mktemp("ddp"), 12)
+    cfgs = {}
+    for name, cfg in (
+        ("supervised", tiny_supervised_cfg(data, batch_size=BATCH_SIZE)),
+        ("mean_teacher", tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE)),
+    ):
+        use_first_sampler(cfg["model"].get("detector", cfg["model"]))
+        loader = cfg["train_dataloader"]
+        cfgs[name] = dict(
+            model=cfg["model"],
+            dataset=loader["dataset"],
+            source_ratio=loader["sampler"]["source_ratio"],
+        )
+    return cfgs
+
+
+@pytest.fixture(scope="module")
+def ranks(cfgs, tmp_path_factory):
+    """``ranks[name][rank]``: gradients that each of two processes ends up with."""
+    folder = tmp_path_factory.mktemp("ranks")
+    torch.multiprocessing.start_processes(
+        save_gradients_of_rank,
+        args=(cfgs, WORLD_SIZE, BATCH_SIZE, str(folder)),
+        nprocs=WORLD_SIZE,
+        # forking spares the imports, but does not go with CUDA
+        start_method="spawn" if torch.cuda.is_available() else "fork",
+    )
+    return {
+        name: [torch.load(folder / f"{name}_{rank}.pth") for rank in range(WORLD_SIZE)]
+        for name in cfgs
+    }
+
+
+@pytest.mark.parametrize("name", ["supervised", "mean_teacher"])
+def test_gradients_equal_those_of_the_joint_batch(cfgs, ranks, name):
+    joint = gradients(cfgs[name], WORLD_SIZE * BATCH_SIZE, iteration=1)
+    first, second = ranks[name]
+    assert set(first) == set(joint)
+    for key, expected in joint.items():
+        assert torch.equal(first[key], second[key]), key
+        scale = max(expected.abs().max().item(), 1e-3)
+        torch.testing.assert_close(
+            first[key], expected, rtol=1e-4, atol=1e-5 * scale, msg=key
+        )
+    # the test sees a difference: one process's own batch has other gradients
+    alone = gradients(cfgs[name], BATCH_SIZE, iteration=1)
+    weight = max(joint, key=lambda key: joint[key].abs().max())
+    assert not torch.allclose(alone[weight], joint[weight], rtol=1e-2)

@@ -1,0 +1,87 @@
+"""A resumed run repeats the uninterrupted one, loss by loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from ssod_mm.engine.runtime import build_runner, resolve_config
+from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised_cfg
+
+CONFIGS = dict(supervised=tiny_supervised_cfg, mean_teacher=tiny_mean_teacher_cfg)
+NUM_ITERATIONS, CHECKPOINT_AT = 6, 3
+
+
+class RecordLosses(Hook):
+    """Keep every number of the log and the images of every iteration."""
+
+    def __init__(self) -> None:
+        self.losses = []
+        self.images = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        values = {key: float(value) for key, value in outputs.items()}
+        self.losses.append((runner.iter, values))
+        samples = data_batch["data_samples"]
+        if isinstance(samples, dict):
+            samples = [s for branch in samples.values() for s in branch]
+        self.images.append([s.img_id for s in samples if s is not None])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_tiny_coco(tmp_path_factory.mktemp("resume"), 7)
+
+
+def train(cfg, work_dir, resume=None):
+    cfg = resolve_config(Config(cfg), work_dir=str(work_dir), resume=resume)
+    cfg.experiment_name = str(work_dir)[1:].replace("/", "_")
+    cfg.visualizer.name = cfg.experiment_name
+    runner = build_runner(cfg)
+    record = RecordLosses()
+    runner.register_hook(record)
+    runner.train()
+    return record, runner
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_resumed_run_equals_the_uninterrupted_one(data, tmp_path, name, num_workers):
+    cfg = CONFIGS[name](data, max_iters=NUM_ITERATIONS)
+    cfg["train_dataloader"]["num_workers"] = num_workers
+    cfg["default_hooks"]["checkpoint"]["interval"] = CHECKPOINT_AT
+    whole, whole_runner = train(cfg, tmp_path / "whole")
+    checkpoint = Path(whole_runner.work_dir, f"iter_{CHECKPOINT_AT}.pth")
+    torch.rand(17)  # whatever happens in between
+    resumed, resumed_runner = train(cfg, tmp_path / "resumed", resume=str(checkpoint))
+
+    assert [iteration for iteration, _ in whole.losses] == list(range(NUM_ITERATIONS))
+    assert resumed.losses == whole.losses[CHECKPOINT_AT:]
+    assert resumed.images == whole.images[CHECKPOINT_AT:]
+    # the comparison would be idle if iterations were alike
+    assert len({values["loss"] for _, values in whole.losses}) == NUM_ITERATIONS
+
+    last = whole_runner.model.state_dict()
+    for key, value in resumed_runner.model.state_dict().items():
+        assert torch.equal(value, last[key]), key
+
+
+def test_losses_do_not_depend_on_the_number_of_workers(data, tmp_path):
+    records = []
+    for num_workers in (0, 2):
+        cfg = tiny_mean_teacher_cfg(data, max_iters=2)
+        cfg["train_dataloader"]["num_workers"] = num_workers
+        records.append(train(cfg, tmp_path / str(num_workers))[0])
+    assert records[0].losses == records[1].losses
+
+
+def test_resume_of_the_newest_checkpoint_goes_on_where_it_ended(data, tmp_path):
+    cfg = tiny_supervised_cfg(data, max_iters=2)
+    train(cfg, tmp_path)
+    cfg["train_cfg"]["max_iters"] = 3
+    record, _ = train(cfg, tmp_path, resume=True)
+    assert [iteration for iteration, _ in record.losses] == [2]

@@ -1,0 +1,60 @@
+"""Print a config as it would be run: python tools/print_config.py CONFIG [options].
+
+With --diff, only what it changes: against the configs that it inherits from, or
+against another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+
+from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.lookup import changed_keys, load_config, load_parent
+from ssod_mm.cli.resolve import resolve_config
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--diff",
+        nargs="?",
+        const="",
+        metavar="OTHER",
+        help="print the differences from OTHER, or from the inherited configs",
+    )
+    return parser.parse_args()
+
+
+def output_text(arguments: argparse.Namespace) -> str:
+    """The config with the command line's overrides, or its differences."""
+    cfg = load_config(arguments.config, arguments.cfg_options)
+    if arguments.diff is None:
+        cfg = resolve_config(cfg, check_files=(), **config_overrides(arguments))
+        return cfg.pretty_text.rstrip()
+    if arguments.diff:
+        other = load_config(arguments.diff, arguments.cfg_options)
+    else:
+        other = load_parent(arguments.config, arguments.cfg_options)
+    changes = changed_keys(other, cfg).items()
+    return "\n".join(f"{key}\n  - {old}\n  + {new}" for key, (old, new) in changes)
+
+
+def main() -> None:
+    """Print."""
+    arguments = parse_arguments()
+    with one_line_errors():
+        # Warnings go to stderr, so that the output can be saved as a config.
+        with redirect_stdout(sys.stderr):
+            text = output_text(arguments)
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

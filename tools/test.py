@@ -1,0 +1,99 @@
+"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [options].
+
+The checkpoint may hold a plain detector or teacher and student, and so may the
+config, in any combination.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    add_launcher_argument,
+    config_overrides,
+    set_local_rank,
+)
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
+
+MODELS = ("teacher", "student")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument("checkpoint", help="file of weights")
+    parser.add_argument(
+        "--which",
+        choices=[*MODELS, "both"],
+        help="whose predictions count; default: both, or the teacher where the "
+        "config has a plain detector",
+    )
+    parser.add_argument("--out", help="write the results to this json file")
+    add_launcher_argument(parser)
+    return parser.parse_args()
+
+
+def complete_config(arguments: argparse.Namespace) -> Config:
+    """The config that the command line asks for."""
+    checkpoint = arguments.checkpoint
+    if "://" not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+    cfg = resolve_config(
+        load_config(arguments.config, arguments.cfg_options),
+        check_files=("test",),
+        **config_overrides(arguments),
+    )
+    if cfg.get("test_dataloader") is None:
+        raise ValueError(f"{arguments.config} has no test_dataloader")
+    cfg.launcher = arguments.launcher
+    cfg.load_from, cfg.resume = None, False
+    set_models(cfg, arguments.which)
+    return cfg
+
+
+def set_models(cfg: Config, which: str | None) -> None:
+    """Let the test loop evaluate teacher, student or both.
+
+    Raises:
+        ValueError: both, of a plain detector.
+    """
+    if "detector" in cfg.model:  # a semi-supervised wrapper of a detector
+        models = [which] if which in MODELS else list(MODELS)
+        cfg.test_cfg = ConfigDict(type="BothModelsTestLoop", models=models)
+    elif which == "both":
+        raise ValueError(
+            "--which both: the config has a plain detector, which is one model; "
+            "choose --which teacher or student"
+        )
+
+
+def main() -> None:
+    """Test."""
+    arguments = parse_arguments()
+    set_local_rank(arguments)
+    with one_line_errors():
+        cfg = complete_config(arguments)
+        # Only now, so that a mistake in the command is reported at once.
+        from ssod_mm.engine.checkpoints import load_weights
+        from ssod_mm.engine.runtime import build_runner
+
+        runner = build_runner(cfg)
+        load_weights(runner.model, arguments.checkpoint, arguments.which or MODELS[0])
+        results = runner.test()
+        if arguments.out and runner.rank == 0:
+            Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
+            Path(arguments.out).write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

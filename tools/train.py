@@ -1,0 +1,76 @@
+"""Train a detector: python tools/train.py CONFIG [options]."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    add_launcher_argument,
+    config_overrides,
+    set_local_rank,
+)
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const=True,
+        choices=["bf16", "fp16"],
+        help="mixed precision; without a value fp16 on CUDA, bf16 on the CPU",
+    )
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const=True,
+        metavar="CHECKPOINT",
+        help="go on from CHECKPOINT, or from the newest one of the output folder",
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action=argparse.BooleanOptionalAction,
+        help="scale the learning rate with the batch; default: as the config says",
+    )
+    add_launcher_argument(parser)
+    return parser.parse_args()
+
+
+def complete_config(arguments: argparse.Namespace) -> Config:
+    """The config that the command line asks for."""
+    cfg = resolve_config(
+        load_config(arguments.config, arguments.cfg_options),
+        amp=arguments.amp,
+        resume=arguments.resume,
+        auto_scale_lr=arguments.auto_scale_lr,
+        **config_overrides(arguments),
+    )
+    cfg.launcher = arguments.launcher
+    return cfg
+
+
+def main() -> None:
+    """Train."""
+    arguments = parse_arguments()
+    set_local_rank(arguments)
+    with one_line_errors():
+        cfg = complete_config(arguments)
+        # Only now, so that a mistake in the command is reported at once.
+        from ssod_mm.engine.runtime import build_runner
+
+        runner = build_runner(cfg)
+        print_log(f"Output folder: {runner.work_dir}", logger="current")
+        runner.train()
+
+
+if __name__ == "__main__":
+    main()
