@@ -57,6 +57,7 @@ setup(
         "onedl-mmcv>=2.3.6,<2.4",
         "onedl-mmdetection>=3.5.1,<3.6",
         "opencv-python>=4.8",
+        "pillow>=9",
         "pycocotools>=2.0.7",
         "terminaltables>=3.1",
         "matplotlib>=3.7",

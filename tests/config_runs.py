@@ -177,7 +177,9 @@ def _shrink_resnet(backbone: dict) -> None:
 
 
 def _shrink_fpn(neck: dict) -> None:
-    narrow = [8, 24, 1280] if len(neck["in_channels"]) == 3 else [16, 32, 64, 128]
+    mobile_net = 1280 in neck["in_channels"]
+    stages = len(neck["in_channels"])
+    narrow = [8, 24, 1280] if mobile_net else [16, 32, 64, 128][-stages:]
     neck.update(in_channels=narrow, out_channels=WIDTH)
 
 

@@ -209,7 +209,8 @@ def tiny_dataset_cfg(root: str | Path, part: str = "train", **changes: Any) -> d
         dict(type="LoadImageFromFile"),
         dict(type="LoadAnnotations", with_bbox=True),
     ]
-    flip = [dict(type="RandomFlip", prob=0.5)] if train else []
+    same_size = dict(type="Resize", scale_factor=1.0, keep_ratio=True)
+    middle = dict(type="RandomFlip", prob=0.5) if train else same_size
     content = json.loads(
         (Path(root) / f"annotations/instances_{part}.json").read_text()
     )
@@ -221,7 +222,7 @@ def tiny_dataset_cfg(root: str | Path, part: str = "train", **changes: Any) -> d
         data_prefix=dict(img=f"{part}/"),
         metainfo=dict(classes=names),
         test_mode=not train,
-        pipeline=[*load, *flip, pack],
+        pipeline=[*load, middle, pack],
     )
     return {**config, **changes}
 

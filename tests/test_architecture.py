@@ -26,6 +26,7 @@ ALLOWED_PARTS = {
     "data": {"structures", "maths"},
     "models": {"structures", "maths"},
     "evaluation": {"structures", "maths"},
+    "reporting": set(),
     "engine": {"structures", "maths", "data", "evaluation", "cli", "version"},
 }
 # Part -> the only third-party packages that it may import; absent: any.
@@ -34,6 +35,7 @@ ALLOWED_THIRD_PARTY = {
     "version": set(),
     "maths": {"torch"},
     "cli": {"mmengine"},
+    "reporting": {"matplotlib", "terminaltables"},
     "configs": set(),
 }
 

@@ -105,11 +105,14 @@ def run(args: argparse.Namespace, ann_file: Path, out_dir: Path) -> None:
         index_pool=args.index_pool,
         hidden=not args.no_hidden,
         force=args.force,
+        on_written=lambda report: print(
+            f"{report.paths['labelled']}: written", flush=True
+        ),
     )
     print(split_table(reports))
     print(class_table(reports))
     num_files = sum(len(report.paths) for report in reports)
-    print(f"{num_files} files written to {out_dir}")
+    print(f"{num_files} files in {out_dir}")
 
 
 def main() -> None:

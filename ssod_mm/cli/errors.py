@@ -61,7 +61,9 @@ def explain(error: Exception) -> str | None:
 
 def _raised_here(filename: str, line: str) -> bool:
     """Whether a line of this project raised, rather than something it called."""
-    inside = _PROJECT in Path(filename).resolve().parents
+    path = Path(filename).resolve()
+    tools = Path(sys.argv[0]).resolve().parent
+    inside = _PROJECT in path.parents or path.parent == tools
     return inside and line.strip().startswith("raise ")
 
 

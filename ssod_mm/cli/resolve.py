@@ -210,11 +210,19 @@ def _set_resume(cfg: Config, resume: str | bool | None) -> None:
     if resume is None or resume is False:
         return
     cfg.resume = True
-    cfg.load_from = None
-    if resume is not True and resume != "auto":
-        if "://" not in resume and not Path(resume).is_file():
-            raise FileNotFoundError(f"--resume: there is no checkpoint {resume}")
-        cfg.load_from = resume
+    if resume is True or resume == "auto":
+        cfg.load_from = None
+        if not Path(cfg.work_dir, "last_checkpoint").is_file():
+            print_log(
+                f"--resume: {cfg.work_dir} holds no checkpoint yet, training starts "
+                "from the beginning",
+                logger="current",
+                level=logging.WARNING,
+            )
+        return
+    if "://" not in resume and not Path(resume).is_file():
+        raise FileNotFoundError(f"--resume: there is no checkpoint {resume}")
+    cfg.load_from = resume
 
 
 def _set_lr_scaling(cfg: Config, enable: bool | None) -> None:

@@ -244,7 +244,8 @@ def _portrait_flags(source: Sized, number: int) -> np.ndarray:
             raise ValueError(
                 "train_dataloader.sampler.group_by_aspect needs every image's width "
                 f"and height, but {_describe(source, number)} does not give those of "
-                f"{info.get('img_path')}; set group_by_aspect=False"
+                f"{info.get('img_path')}; set group_by_aspect=False, or "
+                "read_sizes=True in an ImageFolderDataset"
             )
         flags[index] = info["height"] > info["width"]
     return flags

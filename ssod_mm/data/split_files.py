@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,6 +165,7 @@ def make_splits(
     index_pool: str = "annotated",
     hidden: bool = True,
     force: bool = False,
+    on_written: Callable[[SplitReport], None] = lambda report: None,
 ) -> list[SplitReport]:
     """Write the splits of an annotation file for all ratios and folds.
 
@@ -181,6 +182,7 @@ def make_splits(
             no crowd) or "all" images.
         hidden: whether the withheld annotations are written too.
         force: whether files of another seed or scheme are replaced.
+        on_written: called after each split; COCO's twenty take some minutes.
 
     Raises:
         FileNotFoundError: an input file is missing.
@@ -207,10 +209,12 @@ def make_splits(
     if not force:
         for split in splits:
             check_overwrite(split_paths(out_dir, ann_file.stem, split), split)
-    return [
-        _write_split(coco, split, Path(out_dir), ann_file.stem, hidden)
-        for split in splits
-    ]
+    reports = []
+    for split in splits:
+        report = _write_split(coco, split, Path(out_dir), ann_file.stem, hidden)
+        on_written(report)
+        reports.append(report)
+    return reports
 
 
 def split_table(reports: Sequence[SplitReport]) -> str:

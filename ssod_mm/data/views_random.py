@@ -129,7 +129,7 @@ class RandomView(BaseTransform):
         results["img"] = self._render(img, view, edit)
         self._record(results, view)
         if results.get("gt_bboxes") is not None:
-            boxes = results["gt_bboxes"]
+            boxes = results["gt_bboxes"].clone()
             boxes.project_(view.matrix)
             boxes.clip_(view.size)
             results["gt_bboxes"] = boxes

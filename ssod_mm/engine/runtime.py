@@ -42,6 +42,7 @@ def build_runner(cfg: Config) -> Runner:
     cfg = copy.deepcopy(cfg)
     import_custom_modules(cfg)
     if cfg.get("launcher", "none") != "none":
+        _check_variables(cfg.launcher)
         if torch.cuda.is_available():
             _check_gpu_count()
         else:
@@ -99,6 +100,15 @@ def _count_accumulated_batches(cfg: Config) -> None:
         scaling.base_batch_size = scaling.base_batch_size / accumulated
 
 
+def _check_variables(launcher: str) -> None:
+    missing = [key for key in ("RANK", "WORLD_SIZE") if key not in os.environ]
+    if launcher == "pytorch" and missing:
+        raise ValueError(
+            f"--launcher pytorch finds no {missing[0]} in the environment; start with "
+            "tools/dist_train.sh CONFIG NPROC, or drop --launcher"
+        )
+
+
 def _check_gpu_count() -> None:
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if local_rank >= torch.cuda.device_count():
@@ -120,12 +130,6 @@ def _prepare_cpu_processes(cfg: Config) -> None:
             "tools/dist_train.sh"
         )
     if not is_distributed():
-        missing = [key for key in ("RANK", "WORLD_SIZE") if key not in os.environ]
-        if missing:
-            raise ValueError(
-                f"--launcher pytorch finds no {missing[0]} in the environment; start "
-                "with tools/dist_train.sh CONFIG NPROC, or drop --launcher"
-            )
         dist_cfg = (cfg.get("env_cfg") or {}).get("dist_cfg") or {}
         timeout = datetime.timedelta(seconds=dist_cfg.get("timeout", 1800))
         torch.distributed.init_process_group("gloo", timeout=timeout)

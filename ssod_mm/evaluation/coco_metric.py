@@ -35,7 +35,7 @@ def coco_evaluator(evaluator: type) -> Iterator[None]:
 
 @METRICS.register_module()
 class FastCocoMetric(CocoMetric):
-    """mmdet's ``CocoMetric``, several times faster where faster-coco-eval is there.
+    """mmdet's ``CocoMetric``, faster where faster-coco-eval is installed.
 
     The numbers are those of pycocotools. Two things differ from the stock metric: when
     nothing at all was detected the results are zeros (stock leaves the keys out, and

@@ -332,7 +332,8 @@ def test_tool_writes_beside_the_file_and_prints_checksums(
         record = json.loads(path.read_text())["info"]["ssod_mm"]
         assert record["sha256"] in printed
         assert record["seed"] == 0
-    assert "12 files written" in printed
+    assert "12 files in" in printed
+    assert "train.2@5.json: written" in printed
     make_splits_tool("--ann", ann_file, "--percent", "5", "--fold", "7")
     assert (tmp_path / "semi" / "train.7@5.json").exists()
     assert not (tmp_path / "semi" / "train.6@5.json").exists()

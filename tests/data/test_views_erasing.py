@@ -1,10 +1,11 @@
-"""Erased patches: recorded as erased, and labelled boxes under them."""
+"""Erased patches and labelled boxes under them; packing of a view's pixels."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssod_mm.data.views import PackView
 from ssod_mm.data.views_erasing import ErasePatches
 
 
@@ -73,3 +74,17 @@ def test_hidden_labelled_boxes_are_dropped():
 def test_a_wrong_argument_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ErasePatches(**arguments)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_packing_reorders_and_copies_the_pixels(channels):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    for given_image in (image, image[:, ::-1]):
+        packed = PackView()(dict(img=given_image))
+        expected = np.moveaxis(given_image, 2, 0)
+        np.testing.assert_array_equal(packed["inputs"].numpy(), expected)
+        assert packed["inputs"].is_contiguous()
+        np.testing.assert_array_equal(
+            packed["data_samples"].homography_matrix, np.eye(3)
+        )

@@ -288,17 +288,3 @@ def test_a_skipped_image_passes_through_as_none(tmp_path, kind):
     steps = Config.fromfile(VIEWS / "small.py")[f"{kind}_pipeline"]
     steps[0].on_error = "skip"
     assert build_pipeline(steps)(item_of(str(path))) is None
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_packing_reorders_and_copies_the_pixels(channels):
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (5, 7, channels), dtype=np.uint8)
-    for given_image in (image, image[:, ::-1]):
-        packed = PackView()(dict(img=given_image))
-        expected = np.moveaxis(given_image, 2, 0)
-        np.testing.assert_array_equal(packed["inputs"].numpy(), expected)
-        assert packed["inputs"].is_contiguous()
-        np.testing.assert_array_equal(
-            packed["data_samples"].homography_matrix, np.eye(3)
-        )

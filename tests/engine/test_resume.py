@@ -16,6 +16,17 @@ CONFIGS = dict(supervised=tiny_supervised_cfg, mean_teacher=tiny_mean_teacher_cf
 NUM_ITERATIONS, CHECKPOINT_AT = 6, 3
 
 
+# On CUDA, RoIAlign's backward pass adds up in any order.
+TOLERANCE = 1e-3 if torch.cuda.is_available() else 0.0
+
+
+def assert_same(found, expected):
+    """Losses of some iterations are equal, bit by bit on the CPU."""
+    assert [iteration for iteration, _ in found] == [i for i, _ in expected]
+    for (_, values), (_, others) in zip(found, expected, strict=True):
+        assert values == pytest.approx(others, rel=TOLERANCE, abs=TOLERANCE)
+
+
 class RecordLosses(Hook):
     """Keep every number of the log and the images of every iteration."""
 
@@ -60,14 +71,16 @@ def test_resumed_run_equals_the_uninterrupted_one(data, tmp_path, name, num_work
     resumed, resumed_runner = train(cfg, tmp_path / "resumed", resume=str(checkpoint))
 
     assert [iteration for iteration, _ in whole.losses] == list(range(NUM_ITERATIONS))
-    assert resumed.losses == whole.losses[CHECKPOINT_AT:]
+    assert_same(resumed.losses, whole.losses[CHECKPOINT_AT:])
     assert resumed.images == whole.images[CHECKPOINT_AT:]
     # the comparison would be idle if iterations were alike
     assert len({values["loss"] for _, values in whole.losses}) == NUM_ITERATIONS
 
     last = whole_runner.model.state_dict()
     for key, value in resumed_runner.model.state_dict().items():
-        assert torch.equal(value, last[key]), key
+        torch.testing.assert_close(
+            value, last[key], rtol=TOLERANCE, atol=TOLERANCE, msg=key
+        )
 
 
 def test_losses_do_not_depend_on_the_number_of_workers(data, tmp_path):
@@ -76,7 +89,7 @@ def test_losses_do_not_depend_on_the_number_of_workers(data, tmp_path):
         cfg = tiny_mean_teacher_cfg(data, max_iters=2)
         cfg["train_dataloader"]["num_workers"] = num_workers
         records.append(train(cfg, tmp_path / str(num_workers))[0])
-    assert records[0].losses == records[1].losses
+    assert_same(records[0].losses, records[1].losses)
 
 
 def test_resume_of_the_newest_checkpoint_goes_on_where_it_ended(data, tmp_path):

@@ -216,14 +216,24 @@ def test_amp_refuses_what_it_cannot_replace():
 
 
 def test_resume_from_the_newest_or_a_named_checkpoint(tmp_path):
-    cfg = completed(dict(load_from="a.pth"), resume=True)
-    assert (cfg.resume, cfg.load_from) == (True, None)
+    (tmp_path / "last_checkpoint").touch()
+    content = dict(load_from="a.pth", work_dir=str(tmp_path))
+    cfg, messages = warnings_of(lambda: completed(content, resume=True))
+    assert (cfg.resume, cfg.load_from, messages) == (True, None, [])
     checkpoint = tmp_path / "b.pth"
     checkpoint.touch()
     cfg = completed({}, resume=str(checkpoint))
     assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
     with pytest.raises(FileNotFoundError, match=r"--resume: there is no .*c\.pth"):
         completed({}, resume=str(tmp_path / "c.pth"))
+
+
+def test_resume_of_a_run_that_never_began_starts_it_and_says_so(tmp_path):
+    content = dict(work_dir=str(tmp_path))
+    cfg, messages = warnings_of(lambda: completed(content, resume=True))
+    assert cfg.resume is True
+    assert len(messages) == 1
+    assert f"{tmp_path} holds no checkpoint yet" in messages[0]
 
 
 def test_lr_scaling_follows_the_config_or_the_switch():
@@ -401,7 +411,8 @@ def test_launcher_without_its_variables_is_one_error(data, tmp_path, monkeypatch
 def test_more_processes_than_gpus_is_one_error(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE"):
+        monkeypatch.setenv(name, "1")
     cfg = run_config(data, tmp_path, launcher="pytorch")
     with pytest.raises(ValueError, match="process 2 on this machine has no GPU"):
         build_runner(cfg)

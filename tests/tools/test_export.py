@@ -50,7 +50,7 @@ def test_stock_mmdet_gives_equal_predictions_without_this_package(trained, tmp_p
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert process.returncode == 0, process.stderr

@@ -1,0 +1,106 @@
+"""tools/test.py: checkpoints and configs of either kind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from ssod_mm.engine.checkpoints import load_weights, weights_for
+from tests.helpers import tiny_supervised_cfg, write_config
+from tests.tools.semi_checkpoints import call_tool, make_semi_checkpoint
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.teacher = nn.Linear(1, 1)
+        self.student = nn.Linear(1, 1)
+
+
+def plain_state(value):
+    return dict(weight=torch.full((1, 1), value), bias=torch.full((1,), value))
+
+
+def pair_state():
+    return {
+        f"{name}.{key}": tensor
+        for name, value in (("teacher", 1.0), ("student", 2.0))
+        for key, tensor in plain_state(value).items()
+    }
+
+
+def saved(state, tmp_path):
+    path = tmp_path / "weights.pth"
+    torch.save(dict(state_dict=state, meta={}), path)
+    return path
+
+
+@pytest.mark.parametrize(("which", "value"), [("teacher", 1.0), ("student", 2.0)])
+def test_plain_model_takes_one_of_both(tmp_path, which, value):
+    model = nn.Linear(1, 1)
+    load_weights(model, saved(pair_state(), tmp_path), which)
+    assert model.weight.item() == model.bias.item() == value
+
+
+def test_both_models_take_a_plain_checkpoint_and_their_own(tmp_path):
+    model = Pair()
+    load_weights(model, saved(plain_state(3.0), tmp_path), "teacher")
+    assert model.teacher.weight.item() == model.student.weight.item() == 3.0
+    load_weights(model, saved(pair_state(), tmp_path), "teacher")
+    assert (model.teacher.weight.item(), model.student.weight.item()) == (1.0, 2.0)
+
+
+def test_wrapped_models_names_and_bare_state_dicts_are_understood():
+    state = {f"module.{key}": value for key, value in plain_state(1.0).items()}
+    assert set(weights_for(nn.Linear(1, 1), state, "teacher")) == {"weight", "bias"}
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    path = saved(plain_state(1.0), tmp_path)
+    with pytest.raises(ValueError, match=r"2 of 2 weights .* such as 0\.bias"):
+        load_weights(nn.Sequential(nn.Linear(1, 1)), path, "teacher")
+    with pytest.raises(ValueError, match=r"1 of 2 weights .* such as weight"):
+        load_weights(nn.Linear(5, 1), path, "teacher")
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        load_weights(nn.Linear(1, 1), tmp_path / "absent.pth", "teacher")
+
+
+@pytest.fixture(scope="module")
+def semi(tmp_path_factory):
+    """Data, config of a mean teacher, checkpoint in which the two models differ."""
+    return make_semi_checkpoint(tmp_path_factory.mktemp("test_tool"))
+
+
+def results(config, checkpoint, tmp_path, *options):
+    out = tmp_path / "results" / "out.json"
+    work_dir = ("--work-dir", tmp_path / "work")
+    call_tool("test", config, checkpoint, "--out", out, *work_dir, *options)
+    return json.loads(out.read_text())
+
+
+def test_mean_teacher_evaluates_both_or_one(semi, tmp_path):
+    _, config, checkpoint = semi
+    both = results(config, checkpoint, tmp_path)
+    assert {key.split("/")[0] for key in both} == {"teacher", "student"}
+    student = results(config, checkpoint, tmp_path, "--which", "student")
+    assert student == {k: v for k, v in both.items() if k.startswith("student/")}
+
+
+def test_plain_config_evaluates_either_model_of_a_mean_teacher(semi, tmp_path, capsys):
+    data, _, checkpoint = semi
+    config = write_config(tiny_supervised_cfg(data), tmp_path / "plain_of_both.py")
+    found = results(config, checkpoint, tmp_path, "--which", "student")
+    assert "coco/bbox_mAP" in found
+    with pytest.raises(SystemExit):
+        call_tool("test", config, checkpoint, "--which", "both")
+    assert "which is one model" in capsys.readouterr().err
+
+
+def test_missing_checkpoint_is_one_line(semi, capsys):
+    with pytest.raises(SystemExit) as caught:
+        call_tool("test", semi[1], "absent.pth")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: there is no checkpoint absent.pth\n"
