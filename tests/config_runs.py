@@ -69,13 +69,19 @@ def make_layouts(root: Path) -> Path:
 
 
 def _make_images(root: Path, num_images: int, num_classes: int) -> None:
-    """Tiny train and val parts; only three of the classes occur."""
+    """Tiny train part and two val images; only three of the classes occur."""
     make_tiny_coco(root, num_images, num_classes=3)
     for path in (root / "annotations").glob("*.json"):
         document = json.loads(path.read_text())
         document["categories"] += [
             dict(id=number, name=f"class_{number - 1}")
             for number in range(4, num_classes + 1)
+        ]
+        if path.stem == "instances_val":
+            document["images"] = document["images"][:2]
+        kept = {image["id"] for image in document["images"]}
+        document["annotations"] = [
+            item for item in document["annotations"] if item["image_id"] in kept
         ]
         _write(path, document)
 

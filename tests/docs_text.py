@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmengine.config import Config
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "configs").glob("*/README.md")),
 ]
+TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
+SOURCES = sorted((ROOT / "ssod_mm").rglob("*.py"))
+METHODS = "docs/ablations_and_methods.md"
+READERS_OWN = "my_methods/"
 GAP = "…"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
@@ -106,3 +112,13 @@ def names_of(path: Path) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
+
+
+def has_key(cfg: Config, dotted: str) -> bool:
+    """Whether a config has a dotted key."""
+    node = cfg
+    for part in dotted.split("."):
+        if part not in node:
+            return False
+        node = node[part]
+    return True

@@ -53,7 +53,9 @@ def test_one_iteration(path: Path, layouts: Path, tmp_path: Path, monkeypatch):
 
     (outputs,) = recorder.outputs
     losses = {
-        key: float(value.sum()) for key, value in outputs.items() if "loss" in key
+        key: float(value.detach().sum())
+        for key, value in outputs.items()
+        if "loss" in key
     }
     assert all(math.isfinite(value) for value in losses.values()), losses
     assert losses["loss"] > 0

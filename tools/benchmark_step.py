@@ -45,6 +45,7 @@ from ssod_mm.cli.arguments import add_config_arguments, config_overrides
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.engine.runtime import import_custom_modules
 
 VARIANTS = ("mean_teacher", "semi_base", "soft_teacher", "limit")
 
@@ -266,6 +267,7 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
         amp=arguments.amp,
         **config_overrides(arguments),
     )
+    import_custom_modules(cfg)
     init_default_scope("mmdet")
     if arguments.score_thr is not None:
         cfg.model.semi_train_cfg.score_thr = arguments.score_thr

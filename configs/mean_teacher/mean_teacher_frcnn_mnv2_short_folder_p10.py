@@ -25,7 +25,16 @@ model = dict(
         data_preprocessor=detector.data_preprocessor,
     ),
 )
-model["semi_train_cfg"].update(burn_in=_base_.max_iters // 3, ramp_iters=200)
+# Alone, the first half of the run is burn-in. `--cfg-options continue_from=CHECKPOINT`
+# takes a supervised run for it instead and teaches from the first iteration.
+continue_from = "{{$CONTINUE_FROM:none}}"
+load_from = None if continue_from == "none" else continue_from
+model["semi_train_cfg"].update(
+    burn_in=0 if load_from else _base_.max_iters // 2,
+    ramp_iters=50,
+    unsup_weight=2.0,
+    score_thr=0.7,
+)
 
 train_dataloader = dict(
     batch_size=6,
@@ -55,3 +64,5 @@ auto_scale_lr = dict(base_batch_size=6)
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
 )
+# Half of what the supervised config uses for its labelled images alone.
+optim_wrapper = dict(optimizer=dict(lr=0.005))

@@ -8,7 +8,7 @@ _base_ = [
     "../_base_/models/faster-rcnn_r18_tiny.py",
     "../_base_/datasets/shapes.py",
     "../_base_/views/shapes.py",
-    "../_base_/schedules/short.py",
+    "../_base_/schedules/short_adamw.py",
     "../_base_/methods/mean_teacher.py",
 ]
 
@@ -25,12 +25,21 @@ model = dict(
         data_preprocessor=detector.data_preprocessor,
     ),
 )
-model["semi_train_cfg"].update(burn_in=_base_.max_iters // 3, ramp_iters=200)
+# Alone, the first half of the run is burn-in. `--cfg-options continue_from=CHECKPOINT`
+# takes a supervised run for it instead and teaches from the first iteration.
+continue_from = "{{$CONTINUE_FROM:none}}"
+load_from = None if continue_from == "none" else continue_from
+model["semi_train_cfg"].update(
+    burn_in=0 if load_from else _base_.max_iters // 2,
+    ramp_iters=100,
+    unsup_weight=1.0,
+    score_thr=0.6,
+)
 
 train_dataloader = dict(
-    batch_size=6,
+    batch_size=8,
     num_workers=2,
-    sampler=dict(source_ratio=[1, 2]),
+    sampler=dict(source_ratio=[1, 1]),
     dataset=dict(
         datasets=[
             dict(_base_.labelled, pipeline=_base_.sup_pipeline),
@@ -51,7 +60,7 @@ custom_hooks = [
     ),
 ]
 
-auto_scale_lr = dict(base_batch_size=6)
+auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
 )

@@ -8,7 +8,7 @@ _base_ = [
     "../_base_/models/faster-rcnn_r18_tiny.py",
     "../_base_/datasets/shapes.py",
     "../_base_/views/shapes.py",
-    "../_base_/schedules/short.py",
+    "../_base_/schedules/short_adamw.py",
     "../_base_/methods/supervised.py",
 ]
 

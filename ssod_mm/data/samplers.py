@@ -39,28 +39,32 @@ def batch_composition(batch_size: int, source_ratio: Sequence[int]) -> list[int]
             not matter.
 
     Raises:
-        ValueError: a ratio that is no positive whole number, or a batch size that
-            is no multiple of the ratio's sum; names the config keys and the nearest
-            batch sizes that are.
+        ValueError: a ratio or batch size that is no positive whole number, or a
+            batch size that is no multiple of the ratio's sum; names the config keys
+            and the nearest batch sizes that are.
     """
     ratio = list(source_ratio)
-    if not ratio or any(int(part) != part or part < 1 for part in ratio):
+    if not ratio or not all(isinstance(part, int) and part >= 1 for part in ratio):
         raise ValueError(
             "train_dataloader.sampler.source_ratio needs one whole number of at "
             f"least 1 per source, but is {ratio}"
         )
-    divisor = math.gcd(*map(int, ratio))
-    ratio = [int(part) // divisor for part in ratio]
+    if not isinstance(batch_size, int):
+        raise ValueError(
+            f"train_dataloader.batch_size must be a whole number, not {batch_size!r}"
+        )
+    divisor = math.gcd(*ratio)
+    ratio = [part // divisor for part in ratio]
     total = sum(ratio)
-    if int(batch_size) != batch_size or batch_size < 1 or batch_size % total:
-        below = int(batch_size) // total * total
+    if batch_size < 1 or batch_size % total:
+        below = batch_size // total * total
         near = [size for size in (below, below + total) if size > 0]
         raise ValueError(
             f"train_dataloader.batch_size = {batch_size} cannot be split "
             f"{':'.join(map(str, ratio))} as train_dataloader.sampler.source_ratio "
             f"asks; nearest batch sizes that can: {' or '.join(map(str, near))}"
         )
-    return [part * (int(batch_size) // total) for part in ratio]
+    return [part * (batch_size // total) for part in ratio]
 
 
 @DATA_SAMPLERS.register_module()
@@ -111,7 +115,7 @@ class RatioSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         self.dataset = dataset
         self.num_per_source = batch_composition(batch_size, source_ratio)
-        self.batch_size = int(batch_size)
+        self.batch_size = batch_size
         self.source_ratio = list(source_ratio)
         self.shuffle = shuffle
         self.seed = int(sync_random_seed() if seed is None else seed)
@@ -157,9 +161,10 @@ class RatioSampler(Sampler):
         for number, streams in enumerate(self.streams):
             if len(streams) == 1:
                 only = _ORIENTATIONS[next(iter(streams))]
+                source = _describe(parts[number], number)
                 print_log(
-                    f"{_describe(parts[number], number)} has {only} images only; batches of "
-                    "the other orientation get those from it",
+                    f"{source} has {only} images only; batches of the other "
+                    "orientation get those from it",
                     logger="current",
                     level=logging.WARNING,
                 )

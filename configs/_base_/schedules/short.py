@@ -5,7 +5,7 @@
 
 max_iters = int("{{$MAX_ITERS:1500}}")
 train_cfg = dict(
-    type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max(1, max_iters // 3)
+    type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max(1, max_iters // 4)
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),

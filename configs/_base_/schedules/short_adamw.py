@@ -1,0 +1,22 @@
+"""The short schedule with AdamW, for detectors that start from random weights.
+
+On the embedded shapes SGD needs several times as many iterations.
+"""
+
+_base_ = "./short.py"
+
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type="MultiStepLR",
+        by_epoch=False,
+        begin=0,
+        end=_base_.max_iters,
+        milestones=[_base_.max_iters * 3 // 4],
+        gamma=0.1,
+    ),
+]
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type="AdamW", lr=1e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0),
+)
