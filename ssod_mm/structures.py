@@ -17,9 +17,12 @@ class PseudoBoxes:
         instances: one ``InstanceData`` per image with ``bboxes`` (N, 4) float32
             xyxy in pixels of that frame, ``scores`` (N,) in [0, 1] and ``labels``
             (N,) int64; a method may carry more fields per box along.
+        ignored: per image the boxes that are neither taught nor background, with the
+            same fields; None for none anywhere.
     """
 
     instances: list[InstanceData]
+    ignored: list[InstanceData] | None = None
 
     def __len__(self) -> int:
         """Number of images."""

@@ -67,3 +67,22 @@ def test_example_of_a_method_trains(top_k_runner):
     assert logged["train/pseudo_trust"].current() == pytest.approx(trust, rel=1e-4)
     assert logged["train/unsup_loss_cls"].current() > 0
     assert "val/teacher/coco/bbox_mAP" in logged
+
+
+def test_a_large_detector_for_own_data(tmp_path):
+    """The change to a COCO config that the page on own data describes."""
+    ((_, line),) = blocks(TEXTS["docs/own_data.md"], "python")
+    before, source = "detector = _base_.model\n", "coco_partial.py"
+    path = ROOT / "configs/mean_teacher/mean_teacher_frcnn_r50_180k_coco_p10.py"
+    text = path.read_text()
+    assert text.count(before) == text.count(source) == 1
+    (tmp_path / "_base_").symlink_to(ROOT / "configs/_base_")
+    (tmp_path / "mine").mkdir()
+    own = tmp_path / "mine/own.py"
+    text = text.replace(before, before + line).replace(source, "coco_folder.py")
+    own.write_text(text)
+    cfg = load_config(own, {"data_root": "/mine", "num_classes": 3})
+    assert cfg.model.detector.roi_head.bbox_head.num_classes == 3
+    sources = [*cfg.train_dataloader.dataset.datasets, cfg.val_dataloader.dataset]
+    assert [source.data_root for source in sources] == ["/mine"] * 3
+    assert "instances_train." in sources[0].ann_file

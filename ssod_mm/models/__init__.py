@@ -1,5 +1,6 @@
 """Detectors and what they are built from; importing registers them."""
 
+from ssod_mm.models.assigners import IgnoringMaxIoUAssigner
 from ssod_mm.models.detectors import MeanTeacher, SemiTrainConfig
 
-__all__ = ["MeanTeacher", "SemiTrainConfig"]
+__all__ = ["IgnoringMaxIoUAssigner", "MeanTeacher", "SemiTrainConfig"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.boxes import (
@@ -83,10 +84,29 @@ def to_student_view(
     Returns:
         New instances with boxes in strong-view pixels.
     """
-    counts = [len(one) for one in guidance.instances]
+    ignored = guidance.ignored
+    parts = guidance.instances + (ignored or [])
+    times = 2 if ignored is not None else 1
+    moved = _moved(
+        parts, list(weak) * times, list(strong) * times, min_box_wh, min_visible, hull
+    )
+    images = len(guidance.instances)
+    return PseudoBoxes(moved[:images], moved[images:] if ignored is not None else None)
+
+
+def _moved(
+    instances: list[InstanceData],
+    weak: SampleList,
+    strong: SampleList,
+    min_box_wh: tuple[float, float],
+    min_visible: float,
+    hull: str,
+) -> list[InstanceData]:
+    """What :func:`to_student_view` does, for one list of instances."""
+    counts = [len(one) for one in instances]
     if not any(counts):
-        return PseudoBoxes([one[:] for one in guidance.instances])
-    boxes = torch.cat([one.bboxes for one in guidance.instances]).float()
+        return [one[:] for one in instances]
+    boxes = torch.cat([one.bboxes for one in instances]).float()
     device = boxes.device
     image = torch.repeat_interleave(torch.tensor(counts)).to(device)
     matrices = student_from_teacher(weak, strong).to(device)[image]
@@ -101,9 +121,9 @@ def to_student_view(
     keep &= box_areas(clipped) > 0
     result = []
     for one, new, kept in zip(
-        guidance.instances, clipped.split(counts), keep.split(counts), strict=True
+        instances, clipped.split(counts), keep.split(counts), strict=True
     ):
         moved = one[kept]
         moved.bboxes = new[kept]
         result.append(moved)
-    return PseudoBoxes(result)
+    return result

@@ -2,13 +2,14 @@
 
 About 0.5 s for a step of four images. Its ImageNet weights (mmdet's key names):
     --cfg-options pretrained=path/to/mobilenet_v2.pth
-Without them the backbone starts at random, which under frozen stages and frozen batch
-norm only serves smoke tests.
+With them the first stages and the batch norm are frozen; without them all is trained,
+from random weights, which wants many more iterations and labels.
 """
 
 _base_ = "./faster-rcnn_r50_fpn.py"
 
 pretrained = "{{$PRETRAINED:none}}"
+has_weights = pretrained != "none"
 strides = [8, 16, 32, 64]
 
 model = dict(
@@ -21,13 +22,11 @@ model = dict(
         _delete_=True,
         type="MobileNetV2",
         out_indices=(2, 4, 7),
-        frozen_stages=3,
-        norm_cfg=dict(type="BN", requires_grad=False),
-        norm_eval=True,
+        frozen_stages=3 if has_weights else -1,
+        norm_cfg=dict(type="BN", requires_grad=not has_weights),
+        norm_eval=has_weights,
         init_cfg=(
-            None
-            if pretrained == "none"
-            else dict(type="Pretrained", checkpoint=pretrained)
+            dict(type="Pretrained", checkpoint=pretrained) if has_weights else None
         ),
     ),
     neck=dict(in_channels=[32, 96, 1280], out_channels=96, num_outs=4),

@@ -38,6 +38,10 @@ class SemiTrainConfig:
         burn_in: iterations on labelled images alone.
         ramp_iters: iterations over which alpha grows linearly to its value.
         score_thr: pseudo labels need at least this score, in [0, 1].
+        ignore_thr: detections with at least this score, but less than ``score_thr``,
+            are neither taught nor background: candidates inside them do not count.
+            Needs ``ignore_iof_thr`` > 0 in the assigners of ``detector.train_cfg``;
+            None makes them background.
         min_box_wh: smallest width and height in student-view pixels.
         min_visible: smallest share of a pseudo box inside the strong view and under
             no erased patch.
@@ -56,6 +60,7 @@ class SemiTrainConfig:
     burn_in: int = 0
     ramp_iters: int = 0
     score_thr: float = 0.7
+    ignore_thr: float | None = None
     min_box_wh: tuple[float, float] = (1.0, 1.0)
     min_visible: float = 0.1
     box_hull: str = "corners"
@@ -91,6 +96,12 @@ class SemiTrainConfig:
                 "model.semi_train_cfg.score_thr must lie in [0, 1], "
                 f"not {settings.score_thr}."
             )
+        low = settings.ignore_thr
+        if low is not None and not 0.0 <= low <= settings.score_thr:
+            raise ValueError(
+                "model.semi_train_cfg.ignore_thr must lie in [0, score_thr = "
+                f"{settings.score_thr}], not {low}."
+            )
         if not settings.freeze_teacher:
             raise ValueError(
                 "model.semi_train_cfg.freeze_teacher must be True: the teacher is "
@@ -107,6 +118,31 @@ class SemiTrainConfig:
         if self.joint_forward is True:
             return math.inf
         return -1.0 if self.joint_forward is False else float(self.joint_forward)
+
+
+def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:
+    """Data samples whose ground truth is the guidance.
+
+    Args:
+        samples: data samples of the strong views; not changed.
+        guidance: boxes in strong-view pixels.
+
+    Returns:
+        New data samples with ``gt_instances`` and, where the guidance ignores boxes,
+        ``ignored_instances``.
+    """
+    made = []
+    for index, sample in enumerate(samples):
+        one = DetDataSample(metainfo=sample.metainfo)
+        pseudo = guidance.instances[index]
+        one.gt_instances = InstanceData(bboxes=pseudo.bboxes, labels=pseudo.labels)
+        if guidance.ignored is not None:
+            unsure = guidance.ignored[index]
+            one.ignored_instances = InstanceData(
+                bboxes=unsure.bboxes, labels=unsure.labels
+            )
+        made.append(one)
+    return made
 
 
 @MODELS.register_module()
@@ -133,7 +169,7 @@ class MeanTeacher(SemiBaseDetector):
         data_preprocessor: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
-        self_settings = SemiTrainConfig.from_config(semi_train_cfg)
+        settings = SemiTrainConfig.from_config(semi_train_cfg)
         super().__init__(
             detector=detector,
             semi_train_cfg=semi_train_cfg or {},
@@ -141,7 +177,7 @@ class MeanTeacher(SemiBaseDetector):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
-        self.settings = self_settings
+        self.settings = settings
         self.iteration = 0
         self.last_step: TeachingStep | None = None
 
@@ -254,10 +290,17 @@ class MeanTeacher(SemiBaseDetector):
             found: what ``teacher_guidance`` gave.
 
         Returns:
-            Those with ``scores >= score_thr``.
+            Those with ``scores >= score_thr``; as ``ignored`` those between
+            ``ignore_thr`` and that, where it is set.
         """
-        thr = self.settings.score_thr
-        return PseudoBoxes([one[one.scores >= thr] for one in found.instances])
+        thr, low = self.settings.score_thr, self.settings.ignore_thr
+        kept = [one[one.scores >= thr] for one in found.instances]
+        if low is None:
+            return PseudoBoxes(kept)
+        unsure = [
+            one[(one.scores >= low) & (one.scores < thr)] for one in found.instances
+        ]
+        return PseudoBoxes(kept, unsure)
 
     def to_student_view(
         self, guidance: PseudoBoxes, weak: SampleList, strong: SampleList
@@ -300,12 +343,7 @@ class MeanTeacher(SemiBaseDetector):
             Weighted losses; every trainable parameter of the student stays in the
             graph, with pseudo labels or without.
         """
-        labelled = []
-        for sample, pseudo in zip(samples, guidance.instances, strict=True):
-            copy = DetDataSample(metainfo=sample.metainfo)
-            copy.gt_instances = InstanceData(bboxes=pseudo.bboxes, labels=pseudo.labels)
-            labelled.append(copy)
-        losses = self.student_loss(features, labelled)
+        losses = self.student_loss(features, pseudo_labelled(samples, guidance))
         if not any(len(pseudo) for pseudo in guidance.instances):
             weight = weight * self.settings.empty_weight
         factors = self.settings.unsup_loss_weights or {}
