@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests and demo share small machines: one thread per process unless told otherwise.
+# Tests are many small processes: one thread each unless told otherwise.
 OMP_NUM_THREADS ?= 1
 export VENV OMP_NUM_THREADS
 
@@ -17,6 +17,7 @@ help: ## list the targets
 setup: ## create .venv with the pinned requirements (nothing to do: no time)
 	@bash tools/setup_env.sh
 
+demo: export OMP_NUM_THREADS := $(shell getconf _NPROCESSORS_ONLN)
 demo: setup ## supervised against mean teacher; DATA=folder for your own COCO-format data
 	@$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)")
 

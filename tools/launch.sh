@@ -30,7 +30,10 @@ launch() {
         export OMP_NUM_THREADS=$((threads > 8 ? 8 : threads))
     fi
 
-    PYTHONPATH="$(dirname "$(dirname "$tool")")${PYTHONPATH:+:$PYTHONPATH}" \
-        exec "${PYTHON:-python}" -m torch.distributed.run "${meeting[@]}" \
+    local python="${PYTHON:-python}"
+    export PYTHONPATH="$(dirname "$(dirname "$tool")")${PYTHONPATH:+:$PYTHONPATH}"
+    # A mistake in the command is then one line, not one per process and a traceback.
+    "$python" "$tool" "$config" "$@" --check >/dev/null || exit $?
+    exec "$python" -m torch.distributed.run "${meeting[@]}" \
         --nproc-per-node "$processes" "$tool" "$config" --launcher pytorch "$@"
 }

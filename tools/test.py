@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from ssod_mm.cli.arguments import (
+    add_check_argument,
     add_config_arguments,
     add_launcher_argument,
     config_overrides,
@@ -39,6 +40,7 @@ def parse_arguments() -> argparse.Namespace:
         "config has a plain detector",
     )
     parser.add_argument("--out", help="write the results to this json file")
+    add_check_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
 
@@ -83,6 +85,9 @@ def main() -> None:
     set_local_rank(arguments)
     with one_line_errors():
         cfg = complete_config(arguments)
+        if arguments.check:
+            print(f"{arguments.config}: options, config and data files are in order")
+            return
         # Only now, so that a mistake in the command is reported at once.
         from ssod_mm.engine.checkpoints import load_weights
         from ssod_mm.engine.runtime import build_runner

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ssod_mm.cli.arguments import (
+    add_check_argument,
     add_config_arguments,
     add_launcher_argument,
     config_overrides,
@@ -41,6 +42,7 @@ def parse_arguments() -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="scale the learning rate with the batch; default: as the config says",
     )
+    add_check_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
 
@@ -64,6 +66,9 @@ def main() -> None:
     set_local_rank(arguments)
     with one_line_errors():
         cfg = complete_config(arguments)
+        if arguments.check:
+            print(f"{arguments.config}: options, config and data files are in order")
+            return
         # Only now, so that a mistake in the command is reported at once.
         from ssod_mm.engine.runtime import build_runner
 

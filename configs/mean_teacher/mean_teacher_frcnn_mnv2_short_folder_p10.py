@@ -25,21 +25,26 @@ model = dict(
         data_preprocessor=detector.data_preprocessor,
     ),
 )
-# Alone, the first half of the run is burn-in. `--cfg-options continue_from=CHECKPOINT`
-# takes a supervised run for it instead and teaches from the first iteration.
-continue_from = "{{$CONTINUE_FROM:none}}"
-load_from = None if continue_from == "none" else continue_from
+# The labelled half of a batch, the learning rate and the schedule are those of the
+# supervised config. Alone, the first half of the run is burn-in; with
+# `--cfg-options continue_from=CHECKPOINT` a supervised run's middle takes its place.
+load_from = None if _base_.continue_from == "none" else _base_.continue_from
+# A teacher of few labels is unsure of most objects: not taught, not background either.
+unsure = dict(type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5)
+model["detector"]["train_cfg"]["rpn"]["assigner"].update(unsure)
+model["detector"]["train_cfg"]["rcnn"]["assigner"].update(unsure)
 model["semi_train_cfg"].update(
     burn_in=0 if load_from else _base_.max_iters // 2,
-    ramp_iters=50,
-    unsup_weight=2.0,
+    ramp_iters=100,
+    unsup_weight=1.0,
     score_thr=0.7,
+    ignore_thr=0.2,
 )
 
 train_dataloader = dict(
-    batch_size=6,
+    batch_size=8,
     num_workers=2,
-    sampler=dict(source_ratio=[1, 2]),
+    sampler=dict(source_ratio=[1, 1]),
     dataset=dict(
         datasets=[
             dict(_base_.labelled, pipeline=_base_.sup_pipeline),
@@ -51,7 +56,11 @@ val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 
 custom_hooks = [
-    *_base_.custom_hooks,
+    # A teacher of 0.999 would still be half its start when a short run ends.
+    *(
+        dict(hook, momentum=0.99) if hook.type == "MeanTeacherEMAHook" else hook
+        for hook in _base_.custom_hooks
+    ),
     dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
     dict(
         type="DrawPseudoLabelsHook",
@@ -60,9 +69,7 @@ custom_hooks = [
     ),
 ]
 
-auto_scale_lr = dict(base_batch_size=6)
+auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
 )
-# Half of what the supervised config uses for its labelled images alone.
-optim_wrapper = dict(optimizer=dict(lr=0.005))

@@ -25,15 +25,20 @@ model = dict(
         data_preprocessor=detector.data_preprocessor,
     ),
 )
-# Alone, the first half of the run is burn-in. `--cfg-options continue_from=CHECKPOINT`
-# takes a supervised run for it instead and teaches from the first iteration.
-continue_from = "{{$CONTINUE_FROM:none}}"
-load_from = None if continue_from == "none" else continue_from
+# The labelled half of a batch, the learning rate and the schedule are those of the
+# supervised config. Alone, the first half of the run is burn-in; with
+# `--cfg-options continue_from=CHECKPOINT` a supervised run's middle takes its place.
+load_from = None if _base_.continue_from == "none" else _base_.continue_from
+# A teacher of few labels is unsure of most objects: not taught, not background either.
+unsure = dict(type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5)
+model["detector"]["train_cfg"]["rpn"]["assigner"].update(unsure)
+model["detector"]["train_cfg"]["rcnn"]["assigner"].update(unsure)
 model["semi_train_cfg"].update(
     burn_in=0 if load_from else _base_.max_iters // 2,
     ramp_iters=100,
     unsup_weight=1.0,
-    score_thr=0.6,
+    score_thr=0.7,
+    ignore_thr=0.15,
 )
 
 train_dataloader = dict(
@@ -51,7 +56,11 @@ val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 
 custom_hooks = [
-    *_base_.custom_hooks,
+    # A teacher of 0.999 would still be half its start when a short run ends.
+    *(
+        dict(hook, momentum=0.99) if hook.type == "MeanTeacherEMAHook" else hook
+        for hook in _base_.custom_hooks
+    ),
     dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
     dict(
         type="DrawPseudoLabelsHook",

@@ -28,9 +28,9 @@ model = dict(
 model["semi_train_cfg"].update(rpn_pseudo_thr=0.7, cls_pseudo_thr=0.7)
 
 train_dataloader = dict(
-    batch_size=6,
+    batch_size=8,
     num_workers=2,
-    sampler=dict(source_ratio=[1, 2]),
+    sampler=dict(source_ratio=[1, 1]),
     dataset=dict(
         datasets=[
             dict(_base_.labelled, pipeline=_base_.sup_pipeline),
@@ -41,7 +41,7 @@ train_dataloader = dict(
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
 
-auto_scale_lr = dict(base_batch_size=6)
+auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(
     logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
 )

@@ -33,6 +33,15 @@ def add_launcher_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
 
 
+def add_check_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that stops after the checks."""
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only check options, config and data files, in a fraction of a second",
+    )
+
+
 def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of ``resolve_config`` that these options stand for."""
     names = ("fold", "percent", "seed", "work_dir", "cfg_options")

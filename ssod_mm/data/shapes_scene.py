@@ -43,13 +43,13 @@ class SceneSpec:
 
     sizes: tuple[tuple[int, int], ...] = ((160, 128), (128, 160), (144, 144))
     num_objects: tuple[int, int] = (1, 7)
-    object_px: tuple[float, float] = (11.0, 80.0)
+    object_px: tuple[float, float] = (14.0, 80.0)
     tail_ratio: float = 12.0
     max_hidden: float = 0.7
-    num_clutter: int = 5
-    min_contrast: float = 28.0
-    noise: float = 12.0
-    blur_px: float = 1.0
+    num_clutter: int = 3
+    min_contrast: float = 36.0
+    noise: float = 8.0
+    blur_px: float = 0.7
 
     def __post_init__(self) -> None:
         """Refuses scenes that cannot be drawn.

@@ -117,6 +117,12 @@ def test_unknown_config_and_missing_split_are_one_line(data, tmp_path, capsys):
     )
 
 
+def test_check_ends_before_anything_is_built(config, tmp_path, capsys):
+    call_tool("train", config, "--work-dir", tmp_path / "out", "--check")
+    assert "are in order" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
 def test_traceback_on_request(config, monkeypatch):
     monkeypatch.setenv("SSOD_MM_TRACEBACK", "1")
     with pytest.raises(ValueError, match="percent"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_two_processes_train_on_the_cpu(tmp_path):
     done = launch(
         "dist_train.sh",
         *(config, 2, "--work-dir", work_dir),
+        PYTHON=sys.executable,
         CUDA_VISIBLE_DEVICES="-1",
         OMP_NUM_THREADS="1",
     )
@@ -77,6 +79,12 @@ def test_dist_test_passes_config_checkpoint_and_options_on():
     assert words[start + 1 :] == [
         *("c.py", "--launcher", "pytorch", "w.pth", "--which", "both"),
     ]
+
+
+def test_mistake_in_the_command_is_one_line(tmp_path):
+    done = launch("dist_train.sh", tmp_path / "absent.py", 2, PYTHON=sys.executable)
+    assert done.returncode == 2
+    assert done.stderr == f"error: no config {tmp_path / 'absent.py'}\n"
 
 
 @pytest.mark.parametrize(

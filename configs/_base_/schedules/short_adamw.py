@@ -12,7 +12,7 @@ param_scheduler = [
         by_epoch=False,
         begin=0,
         end=_base_.max_iters,
-        milestones=[_base_.max_iters * 3 // 4],
+        milestones=[_base_.total_iters * 5 // 8 - _base_.before],
         gamma=0.1,
     ),
 ]
