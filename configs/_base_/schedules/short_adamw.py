@@ -1,4 +1,4 @@
-"""The short schedule with AdamW, for detectors that start from random weights.
+"""The short schedule with AdamW at a constant rate, for training from random weights.
 
 On the embedded shapes SGD needs several times as many iterations.
 """
@@ -6,14 +6,12 @@ On the embedded shapes SGD needs several times as many iterations.
 _base_ = "./short.py"
 
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(
-        type="MultiStepLR",
+        type="LinearLR",
+        start_factor=0.01,
         by_epoch=False,
         begin=0,
-        end=_base_.max_iters,
-        milestones=[_base_.total_iters * 5 // 8 - _base_.before],
-        gamma=0.1,
+        end=20 if _base_.before else 50,
     ),
 ]
 optim_wrapper = dict(
