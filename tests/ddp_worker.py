@@ -1,4 +1,4 @@
-"""One process of the gradient test; a module of its own, so that spawn can import it."""
+"""One process of the gradient test, in a module of its own for spawn to import."""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ def top_k_runner(examples, tmp_path, monkeypatch):
     make_splits(ann_file, ann_file.parent / "semi", [5], folds=[1])
     path = examples / READERS_OWN / "top_k_teacher_shapes.py"
     cfg = shrink(load_config(path, {"data_root": str(data)}))
+    cfg.model.semi_train_cfg.ignore_thr = None  # every score is taught here
     runner = build_runner(resolve_config(cfg, work_dir=str(tmp_path / "out")))
     runner.train()
     return runner

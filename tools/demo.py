@@ -96,7 +96,7 @@ def shapes_plan(percent: int | None) -> Plan:
         mean_teacher="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py",
         environment={"DATA_ROOT": str(SHAPES_ROOT)},
         percent=percent or 10,
-        iterations=1600,
+        iterations=1200,
     )
 
 
@@ -126,7 +126,7 @@ def folder_plan(root: Path, percent: int | None) -> Plan:
             "NUM_CLASSES": str(len(train["categories"])),
         },
         percent=percent or 10,
-        iterations=1600,
+        iterations=1200,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,26 @@ class RecordLosses(Hook):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_tiny_coco(tmp_path_factory.mktemp("resume"), 7)
+    return make_tiny_coco(tmp_path_factory.mktemp("resume"), 7, size=(64, 96))
+
+
+@pytest.fixture(scope="module")
+def whole_run(data, tmp_path_factory):
+    """``whole_run(name, num_workers)``: record and runner of a run that is not cut."""
+
+    @functools.cache
+    def run(name, num_workers):
+        cfg = config_of(name, data, num_workers)
+        return train(cfg, tmp_path_factory.mktemp(f"{name}_{num_workers}"))
+
+    return run
+
+
+def config_of(name, data, num_workers):
+    cfg = CONFIGS[name](data, max_iters=NUM_ITERATIONS)
+    cfg["train_dataloader"]["num_workers"] = num_workers
+    cfg["default_hooks"]["checkpoint"]["interval"] = CHECKPOINT_AT
+    return cfg
 
 
 def train(cfg, work_dir, resume=None):
@@ -61,14 +81,14 @@ def train(cfg, work_dir, resume=None):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_resumed_run_equals_the_uninterrupted_one(data, tmp_path, name, num_workers):
-    cfg = CONFIGS[name](data, max_iters=NUM_ITERATIONS)
-    cfg["train_dataloader"]["num_workers"] = num_workers
-    cfg["default_hooks"]["checkpoint"]["interval"] = CHECKPOINT_AT
-    whole, whole_runner = train(cfg, tmp_path / "whole")
+def test_resumed_run_equals_the_uninterrupted_one(
+    data, whole_run, tmp_path, name, num_workers
+):
+    whole, whole_runner = whole_run(name, num_workers)
     checkpoint = Path(whole_runner.work_dir, f"iter_{CHECKPOINT_AT}.pth")
     torch.rand(17)  # whatever happens in between
-    resumed, resumed_runner = train(cfg, tmp_path / "resumed", resume=str(checkpoint))
+    cfg = config_of(name, data, num_workers)
+    resumed, resumed_runner = train(cfg, tmp_path, resume=str(checkpoint))
 
     assert [iteration for iteration, _ in whole.losses] == list(range(NUM_ITERATIONS))
     assert_same(resumed.losses, whole.losses[CHECKPOINT_AT:])
@@ -83,13 +103,11 @@ def test_resumed_run_equals_the_uninterrupted_one(data, tmp_path, name, num_work
         )
 
 
-def test_losses_do_not_depend_on_the_number_of_workers(data, tmp_path):
-    records = []
-    for num_workers in (0, 2):
-        cfg = tiny_mean_teacher_cfg(data, max_iters=2)
-        cfg["train_dataloader"]["num_workers"] = num_workers
-        records.append(train(cfg, tmp_path / str(num_workers))[0])
-    assert_same(records[0].losses, records[1].losses)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_losses_do_not_depend_on_the_number_of_workers(whole_run, name):
+    alone, _ = whole_run(name, 0)
+    with_workers, _ = whole_run(name, 2)
+    assert_same(alone.losses, with_workers.losses)
 
 
 def test_resume_of_the_newest_checkpoint_goes_on_where_it_ended(data, tmp_path):
