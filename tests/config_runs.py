@@ -192,7 +192,8 @@ def _shrink_fpn(neck: dict) -> None:
 def _let_some_through(part: dict) -> None:
     """No threshold on scores, but few boxes; the unlabelled loss starts at once."""
     for key in part:
-        if key in ("score_thr", "burn_in", "ramp_iters") or key.endswith("pseudo_thr"):
+        own = ("score_thr", "ignore_thr", "burn_in", "ramp_iters")
+        if key in own or key.endswith("pseudo_thr"):
             part[key] = 0
         elif key in ("nms_pre", "max_per_img"):
             part[key] = NUM_BOXES

@@ -29,7 +29,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type="IterationSeedHook"),
     dict(type="StopOnNaNHook"),
-    dict(type="NumClassCheckHook"),
+    dict(type="ClassCountHook"),
 ]
 
 env_cfg = dict(

@@ -1,6 +1,7 @@
 """Hooks, loops and wrappers of a run; importing registers them."""
 
 from ssod_mm.engine.amp import MixedPrecisionOptimWrapper
+from ssod_mm.engine.class_count_hook import ClassCountHook
 from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
 from ssod_mm.engine.guard_hook import NonFiniteTrainingError, StopOnNaNHook
 from ssod_mm.engine.loops import BothModelsTestLoop, BothModelsValLoop
@@ -11,6 +12,7 @@ from ssod_mm.engine.telemetry_hooks import PseudoLabelLogHook, PseudoLabelQualit
 __all__ = [
     "BothModelsTestLoop",
     "BothModelsValLoop",
+    "ClassCountHook",
     "DrawPseudoLabelsHook",
     "IterationSeedHook",
     "MeanTeacherEMAHook",

@@ -21,6 +21,9 @@ STOCK_TRANSFORMS = {
 }
 """Our transform -> the stock one it extends, and the keys that only ours has."""
 
+STOCK_ASSIGNERS = {"IgnoringMaxIoUAssigner": "MaxIoUAssigner"}
+"""Our assigner -> the stock one that it extends; they matter in training only."""
+
 DATASET_KEYS = ("data_root", "ann_file", "data_prefix", "backend_args")
 
 
@@ -43,6 +46,22 @@ def own_types(node: Any, registries: Sequence[Registry]) -> Iterator[str]:
     if isinstance(node, (list, tuple)):
         for value in node:
             yield from own_types(value, registries)
+
+
+def with_stock_assigners(node: Any) -> Any:
+    """A model config whose assigners are stock ones.
+
+    Args:
+        node: nested dicts and lists; not changed.
+    """
+    if isinstance(node, Mapping):
+        kept = {key: with_stock_assigners(value) for key, value in node.items()}
+        if isinstance(kept.get("type"), str):
+            kept["type"] = STOCK_ASSIGNERS.get(kept["type"], kept["type"])
+        return ConfigDict(kept)
+    if isinstance(node, (list, tuple)):
+        return type(node)(with_stock_assigners(value) for value in node)
+    return node
 
 
 def stock_pipeline(pipeline: Sequence[Mapping]) -> list[dict]:
@@ -83,9 +102,9 @@ def stock_config(cfg: Config, classes: Sequence[str], keep_custom: bool) -> Conf
         ValueError: the detector or the test pipeline has parts that stock mmdet does
             not know.
     """
-    model = plain_detector_cfg(cfg)
+    model = with_stock_assigners(plain_detector_cfg(cfg))
     head: dict[str, Any] = {"default_scope": "mmdet"}
-    strange = list(own_types(model, [MODELS, TASK_UTILS]))
+    strange = list(dict.fromkeys(own_types(model, [MODELS, TASK_UTILS])))
     if strange and not keep_custom:
         raise ValueError(
             f"the detector uses {', '.join(strange)}, which stock mmdet does not have; "
