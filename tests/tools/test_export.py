@@ -8,7 +8,12 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
-from ssod_mm.engine.export import own_types, stock_config, stock_pipeline
+from ssod_mm.engine.export import (
+    own_types,
+    stock_config,
+    stock_pipeline,
+    with_stock_assigners,
+)
 from ssod_mm.engine.inference import load_detector, plain_detector_cfg, predict_images
 from tests.tools.semi_checkpoints import CLASSES, call_tool, make_semi_checkpoint
 
@@ -151,3 +156,17 @@ def test_checkpoint_of_another_model(trained, tmp_path, capsys):
     assert "does not fit" in error
     assert "fc_cls" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_training_assigners_become_stock_ones():
+    model = dict(
+        train_cfg=dict(
+            rpn=dict(assigner=dict(type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5)),
+            rcnn=[dict(assigner=dict(type="MaxIoUAssigner"))],
+        )
+    )
+    stock = with_stock_assigners(model)
+    assert stock.train_cfg.rpn.assigner.type == "MaxIoUAssigner"
+    assert stock.train_cfg.rpn.assigner.ignore_iof_thr == 0.5
+    assert stock.train_cfg.rcnn[0].assigner.type == "MaxIoUAssigner"
+    assert model["train_cfg"]["rpn"]["assigner"]["type"] == "IgnoringMaxIoUAssigner"
