@@ -18,8 +18,8 @@ setup: ## create .venv with the pinned requirements (nothing to do: no time)
 	@bash tools/setup_env.sh
 
 demo: export OMP_NUM_THREADS := $(shell getconf _NPROCESSORS_ONLN)
-demo: setup ## supervised against mean teacher; DATA=folder for your own COCO-format data
-	@$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)")
+demo: setup ## supervised against mean teacher; DATA=folder for your own COCO-format data; ARGS="--seed 1"
+	@$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 shapes: setup ## draw the embedded dataset into data/shapes
 	@$(BIN)/python tools/make_shapes.py
