@@ -21,13 +21,13 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import torch
 from mmdet.engine.hooks.mean_teacher_hook import MeanTeacherHook
@@ -217,19 +217,29 @@ def peak_memory_mib(arguments: argparse.Namespace, variant: str) -> float:
     return json.loads(done.stdout.splitlines()[-1])["peak_mib"]
 
 
+def resident_mib(key: str) -> float:
+    """Resident memory of this process in MiB.
+
+    Args:
+        key: "VmRSS" (now) or "VmHWM" (peak). ``getrusage`` would not do: on Linux its
+            peak includes that of the parent process.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) / 2**10
+    raise RuntimeError(f"/proc/self/status has no {key}: use --no-memory.")
+
+
 def report_memory(step: Step, batches: list[dict]) -> None:
     """Train on every batch and print the growth of this process as JSON."""
-    scale = 2**10
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-    if torch.cuda.is_available():
+    cuda = torch.cuda.is_available()
+    before = 0.0 if cuda else resident_mib("VmRSS")
+    if cuda:
         torch.cuda.reset_peak_memory_stats()
     for batch in batches:
         step(batch)
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale - before
-    print(json.dumps({"peak_mib": peak}))
+    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else resident_mib("VmHWM")
+    print(json.dumps({"peak_mib": peak - before}))
 
 
 def quartiles(values: list[float]) -> str:
