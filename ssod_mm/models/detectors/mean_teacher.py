@@ -9,9 +9,6 @@ plain pseudo-label baseline for any mmdet detector with ``loss`` and ``predict``
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import torch
 from mmdet.models.detectors.semi_base import SemiBaseDetector
 from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
@@ -22,102 +19,11 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ssod_mm.maths.ema import unsup_weight
+from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import Features, joint_features, use_features
 from ssod_mm.models.geometry import to_student_view
 from ssod_mm.models.graph import anchor_empty_losses
 from ssod_mm.structures import PseudoBoxes, TeachingStep
-
-
-@dataclass(frozen=True)
-class SemiTrainConfig:
-    """Keys of ``model.semi_train_cfg``.
-
-    Attributes:
-        sup_weight: weight of the labelled loss.
-        unsup_weight: weight alpha of the unlabelled loss after burn-in and ramp.
-        burn_in: iterations on labelled images alone.
-        ramp_iters: iterations over which alpha grows linearly to its value.
-        score_thr: pseudo labels need at least this score, in [0, 1].
-        ignore_thr: detections with at least this score, but less than ``score_thr``,
-            are neither taught nor background: candidates inside them do not count.
-            Needs ``ignore_iof_thr`` > 0 in the assigners of ``detector.train_cfg``;
-            None makes them background.
-        min_box_wh: smallest width and height in student-view pixels.
-        min_visible: smallest share of a pseudo box inside the strong view and under
-            no erased patch.
-        box_hull: hull of a rotated box, ``"corners"`` or ``"ellipse"``.
-        empty_weight: factor on the unlabelled loss of a batch without any pseudo
-            label; 0 keeps a hesitant teacher from teaching that all is background.
-        unsup_loss_weights: factors on single unlabelled losses by their mmdet name,
-            such as ``dict(loss_bbox=0.0)``.
-        joint_forward: labelled and strong views share one backbone pass if stacking
-            them adds at most this share of pixels; ``True`` always, ``False`` never.
-        freeze_teacher: the teacher gets no gradient; must stay true.
-    """
-
-    sup_weight: float = 1.0
-    unsup_weight: float = 1.0
-    burn_in: int = 0
-    ramp_iters: int = 0
-    score_thr: float = 0.7
-    ignore_thr: float | None = None
-    min_box_wh: tuple[float, float] = (1.0, 1.0)
-    min_visible: float = 0.1
-    box_hull: str = "corners"
-    empty_weight: float = 0.0
-    unsup_loss_weights: dict[str, float] | None = None
-    joint_forward: bool | float = 0.1
-    freeze_teacher: bool = True
-
-    @classmethod
-    def from_config(cls, cfg: OptConfigType) -> SemiTrainConfig:
-        """Checked settings from a config dict.
-
-        Args:
-            cfg: the dict ``model.semi_train_cfg``, or None for the defaults.
-
-        Returns:
-            The settings.
-
-        Raises:
-            ValueError: for an unknown key or a value out of range; names the key.
-        """
-        cfg = dict(cfg or {})
-        known = set(cls.__dataclass_fields__)
-        unknown = sorted(set(cfg) - known)
-        if unknown:
-            raise ValueError(
-                f"model.semi_train_cfg has unknown key(s) {unknown}; "
-                f"known: {sorted(known)}."
-            )
-        settings = cls(**cfg)
-        if not 0.0 <= settings.score_thr <= 1.0:
-            raise ValueError(
-                "model.semi_train_cfg.score_thr must lie in [0, 1], "
-                f"not {settings.score_thr}."
-            )
-        low = settings.ignore_thr
-        if low is not None and not 0.0 <= low <= settings.score_thr:
-            raise ValueError(
-                "model.semi_train_cfg.ignore_thr must lie in [0, score_thr = "
-                f"{settings.score_thr}], not {low}."
-            )
-        if not settings.freeze_teacher:
-            raise ValueError(
-                "model.semi_train_cfg.freeze_teacher must be True: the teacher is "
-                "an average of students and takes no gradient."
-            )
-        for key in ("sup_weight", "unsup_weight", "burn_in", "ramp_iters"):
-            if getattr(settings, key) < 0:
-                raise ValueError(f"model.semi_train_cfg.{key} must not be negative.")
-        return settings
-
-    @property
-    def max_waste(self) -> float:
-        """Padding that the shared backbone pass may add, see ``joint_features``."""
-        if self.joint_forward is True:
-            return math.inf
-        return -1.0 if self.joint_forward is False else float(self.joint_forward)
 
 
 def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:
