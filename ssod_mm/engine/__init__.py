@@ -1,6 +1,7 @@
 """Hooks, loops and wrappers of a run; importing registers them."""
 
 from ssod_mm.engine.amp import MixedPrecisionOptimWrapper
+from ssod_mm.engine.class_balance_hook import ClassBalanceLogHook
 from ssod_mm.engine.class_count_hook import ClassCountHook
 from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
 from ssod_mm.engine.guard_hook import NonFiniteTrainingError, StopOnNaNHook
@@ -12,6 +13,7 @@ from ssod_mm.engine.telemetry_hooks import PseudoLabelLogHook, PseudoLabelQualit
 __all__ = [
     "BothModelsTestLoop",
     "BothModelsValLoop",
+    "ClassBalanceLogHook",
     "ClassCountHook",
     "DrawPseudoLabelsHook",
     "IterationSeedHook",

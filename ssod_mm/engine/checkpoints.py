@@ -31,7 +31,7 @@ def load_weights(model: nn.Module, checkpoint: str | Path, which: str) -> None:
     content = _load_checkpoint(str(checkpoint), map_location="cpu")
     model = model.module if is_model_wrapper(model) else model
     state = weights_for(model, content, which)
-    own = model.state_dict()
+    own = _network_state(model)
     wrong = sorted(
         key
         for key, tensor in own.items()
@@ -42,7 +42,15 @@ def load_weights(model: nn.Module, checkpoint: str | Path, which: str) -> None:
             f"{checkpoint} does not fit the config's model: {len(wrong)} of {len(own)} "
             f"weights are missing or have another shape, such as {wrong[0]}"
         )
-    model.load_state_dict({key: state[key] for key in own})
+    model.load_state_dict({key: state[key] for key in own}, strict=False)
+
+
+def _network_state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of the networks, without the statistics of a training method."""
+    state = model.state_dict()
+    if not (hasattr(model, "teacher") and hasattr(model, "student")):
+        return state
+    return {k: v for k, v in state.items() if k.startswith((TEACHER, STUDENT))}
 
 
 def weights_for(

@@ -1,6 +1,7 @@
 """Detectors and what they are built from; importing registers them."""
 
 from ssod_mm.models.assigners import IgnoringMaxIoUAssigner
+from ssod_mm.models.class_balance import ClassBalance
 from ssod_mm.models.detectors import MeanTeacher, SemiTrainConfig
 
-__all__ = ["IgnoringMaxIoUAssigner", "MeanTeacher", "SemiTrainConfig"]
+__all__ = ["ClassBalance", "IgnoringMaxIoUAssigner", "MeanTeacher", "SemiTrainConfig"]

@@ -76,12 +76,15 @@ DETECTORS = {
 }
 
 
-def build_mean_teacher(detector: str = "faster", seed: int = 0, **settings):
+def build_mean_teacher(
+    detector: str = "faster", seed: int = 0, model: dict | None = None, **settings
+):
     """A MeanTeacher in train mode, teacher equal to student.
 
     Args:
         detector: a key of ``DETECTORS``.
         seed: seed of the weights.
+        model: further keys of the model's config, such as ``class_balance``.
         **settings: keys of ``semi_train_cfg``; the score threshold defaults to 0, so
             that an untrained teacher labels.
     """
@@ -91,20 +94,19 @@ def build_mean_teacher(detector: str = "faster", seed: int = 0, **settings):
     cfg = DETECTORS[detector]()
     if "rcnn" in cfg["test_cfg"]:
         cfg["test_cfg"]["rcnn"]["score_thr"] = 0.01
-    model = MODELS.build(
-        ConfigDict(
-            type=MeanTeacher.__name__,
-            detector=cfg,
-            data_preprocessor=dict(
-                type="MultiBranchDataPreprocessor",
-                data_preprocessor=cfg["data_preprocessor"],
-            ),
-            semi_train_cfg={"score_thr": 0.0, **settings},
-        )
+    defaults = dict(
+        type=MeanTeacher.__name__,
+        detector=cfg,
+        data_preprocessor=dict(
+            type="MultiBranchDataPreprocessor",
+            data_preprocessor=cfg["data_preprocessor"],
+        ),
+        semi_train_cfg={"score_thr": 0.0, **settings},
     )
-    model.init_weights()
-    model.teacher.load_state_dict(model.student.state_dict())
-    return model.train()
+    built = MODELS.build(ConfigDict({**defaults, **(model or {})}))
+    built.init_weights()
+    built.teacher.load_state_dict(built.student.state_dict())
+    return built.train()
 
 
 def sample(image_id: int, size=(64, 96), num_boxes: int = 2, **meta) -> DetDataSample:

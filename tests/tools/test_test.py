@@ -53,6 +53,17 @@ def test_both_models_take_a_plain_checkpoint_and_their_own(tmp_path):
     assert (model.teacher.weight.item(), model.student.weight.item()) == (1.0, 2.0)
 
 
+def test_statistics_of_a_method_are_no_weights(tmp_path):
+    """A checkpoint need not know them: they stay as they are, also if it does."""
+    model = Pair()
+    model.class_balance = nn.BatchNorm1d(2)
+    state = {**pair_state(), "class_balance.running_mean": torch.ones(2)}
+    for content in (plain_state(3.0), state):
+        load_weights(model, saved(content, tmp_path), "teacher")
+    assert model.class_balance.running_mean.tolist() == [0.0, 0.0]
+    assert model.student.weight.item() == 2.0
+
+
 def test_wrapped_models_names_and_bare_state_dicts_are_understood():
     state = {f"module.{key}": value for key, value in plain_state(1.0).items()}
     assert set(weights_for(nn.Linear(1, 1), state, "teacher")) == {"weight", "bias"}

@@ -9,46 +9,24 @@ plain pseudo-label baseline for any mmdet detector with ``loss`` and ``predict``
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from mmdet.models.detectors.semi_base import SemiBaseDetector
 from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ssod_mm.maths.ema import unsup_weight
+from ssod_mm.models.class_balance import build_class_balance, weighted_foreground
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import Features, joint_features, use_features
 from ssod_mm.models.geometry import to_student_view
 from ssod_mm.models.graph import anchor_empty_losses
+from ssod_mm.models.pseudo_labels import above_threshold, pseudo_labelled
 from ssod_mm.structures import PseudoBoxes, TeachingStep
-
-
-def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:
-    """Data samples whose ground truth is the guidance.
-
-    Args:
-        samples: data samples of the strong views; not changed.
-        guidance: boxes in strong-view pixels.
-
-    Returns:
-        New data samples with ``gt_instances`` and, where the guidance ignores boxes,
-        ``ignored_instances``.
-    """
-    made = []
-    for index, sample in enumerate(samples):
-        one = DetDataSample(metainfo=sample.metainfo)
-        pseudo = guidance.instances[index]
-        one.gt_instances = InstanceData(bboxes=pseudo.bboxes, labels=pseudo.labels)
-        if guidance.ignored is not None:
-            unsure = guidance.ignored[index]
-            one.ignored_instances = InstanceData(
-                bboxes=unsure.bboxes, labels=unsure.labels
-            )
-        made.append(one)
-    return made
 
 
 @MODELS.register_module()
@@ -61,6 +39,8 @@ class MeanTeacher(SemiBaseDetector):
         semi_test_cfg: ``predict_on``, ``"teacher"`` (default) or ``"student"``.
         data_preprocessor: an mmdet ``MultiBranchDataPreprocessor``.
         init_cfg: initialisation config.
+        class_balance: thresholds and loss weights of each class in place of one
+            ``score_thr``, see :class:`ClassBalance`; None does without.
 
     Attributes:
         iteration: 0-based training iteration, set by ``MeanTeacherEMAHook``.
@@ -74,6 +54,7 @@ class MeanTeacher(SemiBaseDetector):
         semi_test_cfg: OptConfigType = None,
         data_preprocessor: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
+        class_balance: OptConfigType = None,
     ) -> None:
         settings = SemiTrainConfig.from_config(semi_train_cfg)
         super().__init__(
@@ -84,6 +65,11 @@ class MeanTeacher(SemiBaseDetector):
             init_cfg=init_cfg,
         )
         self.settings = settings
+        self.class_balance = None
+        if class_balance is not None:
+            self.class_balance = build_class_balance(
+                class_balance, self.student, settings.score_thr
+            )
         self.iteration = 0
         self.last_step: TeachingStep | None = None
 
@@ -135,6 +121,8 @@ class MeanTeacher(SemiBaseDetector):
             found = self.teacher_guidance(
                 inputs["unsup_teacher"], samples["unsup_teacher"]
             )
+            if self.class_balance is not None:
+                self.class_balance.observe(found.instances)
             kept = self.select(found)
         guidance = self.to_student_view(
             kept, samples["unsup_teacher"], samples["unsup_student"]
@@ -186,7 +174,9 @@ class MeanTeacher(SemiBaseDetector):
         results = self.teacher.predict(inputs, bare, rescale=False)
         instances = [result.pred_instances for result in results]
         for one in instances:
-            one.bboxes, one.scores = one.bboxes.float(), one.scores.float()
+            for key in ("bboxes", "scores", "cls_scores", "loc_scores"):
+                if key in one:
+                    one[key] = one[key].float()
         return PseudoBoxes(instances)
 
     def select(self, found: PseudoBoxes) -> PseudoBoxes:
@@ -196,17 +186,14 @@ class MeanTeacher(SemiBaseDetector):
             found: what ``teacher_guidance`` gave.
 
         Returns:
-            Those with ``scores >= score_thr``; as ``ignored`` those between
-            ``ignore_thr`` and that, where it is set.
+            Those with a class probability of at least ``score_thr``, or the
+            threshold of their class where there is a class balance; as ``ignored``
+            those between ``ignore_thr`` and that, where it is set.
         """
-        thr, low = self.settings.score_thr, self.settings.ignore_thr
-        kept = [one[one.scores >= thr] for one in found.instances]
-        if low is None:
-            return PseudoBoxes(kept)
-        unsure = [
-            one[(one.scores >= low) & (one.scores < thr)] for one in found.instances
-        ]
-        return PseudoBoxes(kept, unsure)
+        thr = self.settings.score_thr
+        if self.class_balance is not None:
+            thr = self.class_balance.thresholds()
+        return above_threshold(found, thr, self.settings.ignore_thr)
 
     def to_student_view(
         self, guidance: PseudoBoxes, weak: SampleList, strong: SampleList
@@ -272,11 +259,18 @@ class MeanTeacher(SemiBaseDetector):
 
         Returns:
             mmdet's loss dict; losses that mmdet leaves out when no RoI is sampled
-            are there, as zeros that keep the parameters in the graph.
+            are there, as zeros that keep the parameters in the graph. A class
+            balance weights the foreground candidates of each class.
         """
-        with use_features(self.student, features):
+        with use_features(self.student, features), self.class_weighting():
             losses = self.student.loss(None, samples)
         return anchor_empty_losses(losses, self.student)
+
+    def class_weighting(self) -> AbstractContextManager[None]:
+        """Context in which the RoI losses have the weights of the class balance."""
+        if self.class_balance is None or not self.class_balance.g2:
+            return nullcontext()
+        return weighted_foreground(self.student, self.class_balance.weights())
 
     @staticmethod
     def _diagnostics(

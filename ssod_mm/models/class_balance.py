@@ -1,0 +1,247 @@
+"""Thresholds and loss weights per class, from what the teacher has found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmdet.models import BaseDetector
+from mmdet.registry import MODELS
+from mmengine.dist import all_reduce
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ssod_mm.maths.thresholds import (
+    class_evidence,
+    class_thresholds,
+    class_weights,
+    relative_frequencies,
+)
+from ssod_mm.models.pseudo_labels import class_probabilities
+
+_KEY = "model.class_balance"
+
+
+@MODELS.register_module()
+class ClassBalance(nn.Module):
+    """Dynamic thresholds and re-weighting (certainty-aware paper, equation 6).
+
+    Counts the teacher's detections over the whole of training and all processes; the
+    counts are buffers, so that checkpoints carry them. A class of which little is
+    found gets a lower threshold for pseudo labels and a larger weight in the losses of
+    its foreground candidates. It costs one small reduction per step and no
+    synchronisation with the device.
+
+    Deviation: the paper leaves open how it starts. Every class is taken to have had
+    ``prior`` sure candidates before the first one, so that the thresholds set out from
+    ``tau`` and the weights from 1; ``prior=0`` follows the counts at once.
+
+    Args:
+        num_classes: C; a semi-supervised detector fills in that of its box head.
+        tau: threshold of an average class; a semi-supervised detector fills in its
+            ``semi_train_cfg.score_thr``.
+        g1: exponent of the thresholds; 0 switches them off: ``tau`` for all.
+        g2: exponent of the weights; 0 switches them off: 1 for all.
+        clip: bounds of the thresholds.
+        weight_bounds: bounds of the weights.
+        floor: least class probability of a counted detection. The teacher's own test
+            threshold applies before.
+        use_loc: count ``p * v`` with the localisation quality ``v = loc_scores``;
+            otherwise ``p`` alone.
+        prior: see above.
+        decay: factor on the old counts at each update; below 1 it forgets, over some
+            ``1 / (1 - decay)`` steps, what an early teacher found.
+
+    Raises:
+        ValueError: for an argument out of range; names the config key.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        tau: float = 0.7,
+        g1: float = 0.05,
+        g2: float = 0.6,
+        clip: Sequence[float] = (0.4, 0.9),
+        weight_bounds: Sequence[float] = (0.1, 10.0),
+        floor: float = 0.05,
+        use_loc: bool = True,
+        prior: float = 1.0,
+        decay: float = 1.0,
+    ) -> None:
+        super().__init__()
+        for key, value in (("g1", g1), ("g2", g2), ("prior", prior)):
+            if value < 0:
+                raise ValueError(f"{_KEY}.{key} must not be negative, but is {value}.")
+        for key, value in (("tau", tau), ("floor", floor)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{_KEY}.{key} must lie in [0, 1], not {value}.")
+        if not 0 < decay <= 1:
+            raise ValueError(
+                f"{_KEY}.decay must lie in (0, 1], not {decay}; 1 forgets nothing."
+            )
+        if len(clip) != 2 or not 0 <= clip[0] <= clip[1] <= 1:
+            raise ValueError(
+                f"{_KEY}.clip must be a lower and an upper threshold in [0, 1], such "
+                f"as (0.4, 0.9), not {tuple(clip)}."
+            )
+        if len(weight_bounds) != 2 or not 0 < weight_bounds[0] <= weight_bounds[1]:
+            raise ValueError(
+                f"{_KEY}.weight_bounds must be a least and a largest weight above 0, "
+                f"such as (0.1, 10.0), not {tuple(weight_bounds)}."
+            )
+        self.num_classes = num_classes
+        self.tau, self.g1, self.g2 = tau, g1, g2
+        self.clip = (float(clip[0]), float(clip[1]))
+        self.weight_bounds = (float(weight_bounds[0]), float(weight_bounds[1]))
+        self.floor = floor
+        self.use_loc = use_loc
+        self.prior = prior
+        self.decay = decay
+        # float64: in float32 a sum stops to grow at 16 million candidates.
+        zeros = torch.zeros(num_classes, dtype=torch.float64)
+        self.register_buffer("mass", zeros.clone())
+        self.register_buffer("counts", zeros.clone())
+
+    @torch.no_grad()
+    def update(
+        self, labels: Tensor, probs: Tensor, loc_scores: Tensor | None = None
+    ) -> None:
+        """Count the detections of one step, over all processes.
+
+        Every process has to call it, also without a detection.
+
+        Args:
+            labels: (N,) int64 classes in [0, C).
+            probs: (N,) class probabilities.
+            loc_scores: (N,) localisation qualities in [0, 1].
+
+        Raises:
+            ValueError: ``use_loc`` without ``loc_scores``.
+        """
+        if self.use_loc and loc_scores is None:
+            raise ValueError(
+                f"{_KEY}.use_loc=True needs detections with loc_scores, as a box head "
+                f"with a localisation quality gives them; set {_KEY}.use_loc=False to "
+                "count class probabilities alone."
+            )
+        qualities = loc_scores if self.use_loc else None
+        sums = class_evidence(labels, probs, qualities, self.num_classes, self.floor)
+        all_reduce(sums)
+        self.mass.mul_(self.decay).add_(sums[0])
+        self.counts.mul_(self.decay).add_(sums[1])
+
+    def observe(self, found: Sequence[InstanceData]) -> None:
+        """Count the teacher's detections in a batch; see :meth:`update`.
+
+        Args:
+            found: per image ``labels``, ``scores`` and where they exist ``cls_scores``
+                and ``loc_scores``.
+        """
+        has_loc = all("loc_scores" in one for one in found)
+        self.update(
+            torch.cat([one.labels for one in found]),
+            torch.cat([class_probabilities(one) for one in found]),
+            torch.cat([one.loc_scores for one in found]) if has_loc else None,
+        )
+
+    def thresholds(self) -> Tensor:
+        """Score threshold tau_m of each class, (C,) float32."""
+        return class_thresholds(self._frequencies(), self.tau, self.g1, self.clip)
+
+    def weights(self) -> Tensor:
+        """Loss weight alpha_m of each class, (C,) float32."""
+        return class_weights(self._frequencies(), self.g2, self.weight_bounds)
+
+    def _frequencies(self) -> Tensor:
+        return relative_frequencies(self.mass, self.counts, self.prior)
+
+
+def build_class_balance(
+    cfg: dict[str, Any], detector: BaseDetector, score_thr: float
+) -> ClassBalance:
+    """The class balance of a detector; its head gives the number of classes.
+
+    Args:
+        cfg: the dict ``model.class_balance``; ``type`` may be left out.
+        detector: the student.
+        score_thr: threshold of an average class where ``cfg`` has no ``tau``.
+
+    Returns:
+        The component.
+
+    Raises:
+        ValueError: weights are asked for and the detector has no RoI head.
+    """
+    heads = box_heads(detector)
+    head = heads[0] if heads else detector.bbox_head
+    defaults = dict(type="ClassBalance", num_classes=head.num_classes, tau=score_thr)
+    balance = MODELS.build({**defaults, **cfg})
+    if balance.g2 and not heads:
+        raise ValueError(
+            f"{_KEY}.g2={balance.g2} weights the foreground candidates of an RoI head, "
+            f"but {type(detector).__name__} has none: set {_KEY}.g2=0 to have the "
+            "thresholds alone, or take a two-stage detector."
+        )
+    return balance
+
+
+def box_heads(detector: BaseDetector) -> list[nn.Module]:
+    """The box heads of a two-stage detector, one per stage; none of a one-stage one."""
+    head = getattr(getattr(detector, "roi_head", None), "bbox_head", None)
+    if head is None:
+        return []
+    return list(head) if isinstance(head, nn.ModuleList) else [head]
+
+
+@contextmanager
+def weighted_foreground(detector: BaseDetector, weights: Tensor) -> Iterator[None]:
+    """Let the RoI losses count each foreground candidate by its class.
+
+    Inside the context the box heads' classification and box losses of a candidate of
+    class m are multiplied by ``weights[m]``, those of background candidates by 1. The
+    losses are still divided by the *number* of candidates, so that the weights do not
+    cancel. The RPN knows no classes and stays as it is.
+
+    It works by mmdet's own ``label_weights`` and ``bbox_weights``, with any box head
+    that makes them in ``get_targets`` and, like mmdet's, normalises by counts.
+
+    Args:
+        detector: a detector with a standard or cascade RoI head.
+        weights: (C,) above 0, on the detector's device.
+    """
+    table = torch.cat([weights, weights.new_ones(1)])
+    heads = box_heads(detector)
+    for head in heads:
+        head.get_targets = _with_weights(head.get_targets, table)
+    try:
+        yield
+    finally:
+        for head in heads:
+            del head.get_targets
+
+
+def _with_weights(get_targets: Any, table: Tensor) -> Any:
+    """``get_targets`` of a box head, its weights times those of ``table``."""
+
+    def weighted(*args: Any, **kwargs: Any) -> tuple:
+        labels, label_weights, targets, bbox_weights = get_targets(*args, **kwargs)
+        factors = table[labels]
+        return (
+            labels,
+            _scaled_rows(label_weights, factors),
+            targets,
+            _scaled_rows(bbox_weights, factors),
+        )
+
+    return weighted
+
+
+def _scaled_rows(weights: Tensor | Sequence[Tensor], factors: Tensor) -> Any:
+    """Rows of one tensor, or of each of several, times their factors."""
+    if not isinstance(weights, Tensor):
+        return type(weights)(_scaled_rows(one, factors) for one in weights)
+    shape = (-1, *[1] * (weights.dim() - 1))
+    return weights * factors.to(weights.dtype).reshape(shape)

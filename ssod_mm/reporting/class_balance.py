@@ -1,0 +1,87 @@
+"""Thresholds and loss weights of each class over a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssod_mm.reporting.curves import Curve, Panel
+from ssod_mm.reporting.scalars import RunScalars, Series
+
+_KEYS = ("class_threshold", "class_weight", "class_count")
+
+
+@dataclass(frozen=True)
+class ClassTrajectory:
+    """What ``ClassBalanceLogHook`` logged about one class.
+
+    Attributes:
+        name: the class.
+        thresholds: (iteration, score threshold) pairs.
+        weights: (iteration, loss weight) pairs.
+        counts: (iteration, number of detections so far) pairs.
+    """
+
+    name: str
+    thresholds: Series
+    weights: Series
+    counts: Series
+
+
+def class_trajectories(run: RunScalars) -> list[ClassTrajectory]:
+    """The classes of a run, the most often found one first.
+
+    Args:
+        run: what was logged.
+
+    Raises:
+        ValueError: nothing about classes was logged.
+    """
+    start = f"{_KEYS[0]}/"
+    names = [key.removeprefix(start) for key in run.series if key.startswith(start)]
+    if not names:
+        raise ValueError(
+            f"the run logged no {start}<name>: its config needs model.class_balance "
+            "and dict(type='ClassBalanceLogHook') in custom_hooks"
+        )
+    found = [
+        ClassTrajectory(name, *(run.get(f"{key}/{name}") for key in _KEYS))
+        for name in names
+    ]
+    return sorted(found, key=lambda one: -one.counts[-1][1])
+
+
+def extremes(
+    classes: Sequence[ClassTrajectory], num_each: int
+) -> list[ClassTrajectory]:
+    """The most and the least often found ones, ``num_each`` of both at most."""
+    if len(classes) <= 2 * num_each:
+        return list(classes)
+    return [*classes[:num_each], *classes[len(classes) - num_each :]]
+
+
+def balance_panels(classes: Sequence[ClassTrajectory]) -> list[Panel]:
+    """Thresholds and loss weights over the iterations, a curve for each class."""
+    return [
+        Panel(title, label, [Curve(one.name, values(one)) for one in classes])
+        for title, label, values in (
+            ("score threshold", "threshold", lambda one: one.thresholds),
+            ("loss weight", "weight", lambda one: one.weights),
+        )
+    ]
+
+
+def balance_rows(classes: Sequence[ClassTrajectory]) -> list[list[str]]:
+    """Header and cells: detections, and threshold and weight, first -> last."""
+    header = ["class", "detections", "threshold", "weight"]
+    return [header] + [
+        [
+            one.name,
+            f"{one.counts[-1][1]:.0f}",
+            *(
+                f"{values[0][1]:.3f} -> {values[-1][1]:.3f}"
+                for values in (one.thresholds, one.weights)
+            ),
+        ]
+        for one in classes
+    ]
