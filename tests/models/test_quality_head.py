@@ -219,7 +219,7 @@ def test_whole_detectors_give_the_qualities(make_cfg):
         head.update(type="KnownQualityHead", reg_class_agnostic=True)
     cfg["test_cfg"]["rcnn"]["score_thr"] = 0.01
     torch.manual_seed(0)
-    model = MODELS.build(cfg).eval()
+    model = MODELS.build(ConfigDict(cfg)).eval()
     with torch.no_grad():
         samples = model.predict(torch.randn(2, 3, 64, 96), [sample(0), sample(1)])
     for one in samples:
