@@ -1,0 +1,171 @@
+"""Inverse NMS clustering: which kept box suppressed which candidate.
+
+DTG-SSOD (NeurIPS 2022), section 3.2: the teacher's greedy NMS groups its candidates;
+a cluster is a kept box with the candidates that it suppressed, itself included. A
+candidate belongs to the highest-scoring kept box of its group whose IoU with it
+exceeds the threshold. Groups are what NMS keeps apart: images, classes, pyramid levels.
+
+Shape legend: N candidates, K clusters (kept boxes), G groups, S slots of a block.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# Boxes per group that one round of the search for kept boxes looks at. The best of
+# them suppress most of the others, so that a round costs S^2, not N^2.
+BLOCK = 256
+
+
+def pairwise_iou(a_N4: Tensor, b_N4: Tensor) -> Tensor:
+    """IoU of boxes at the same place of two broadcast tensors.
+
+    Args:
+        a_N4: (..., 4) xyxy in pixels.
+        b_N4: (..., 4), of a shape that broadcasts with ``a_N4``.
+
+    Returns:
+        (...) in [0, 1]; NaN for two boxes without area, so that no threshold is
+        exceeded and neither suppresses the other, as in mmcv's NMS.
+    """
+    top = torch.maximum(a_N4[..., :2], b_N4[..., :2])
+    bottom = torch.minimum(a_N4[..., 2:], b_N4[..., 2:])
+    sides = (bottom - top).clamp(min=0)
+    inter = sides[..., 0] * sides[..., 1]
+    area_a = (a_N4[..., 2:] - a_N4[..., :2]).prod(-1)
+    area_b = (b_N4[..., 2:] - b_N4[..., :2]).prod(-1)
+    return inter / (area_a + area_b - inter)
+
+
+def nms_clusters(
+    boxes_N4: Tensor,
+    scores_N: Tensor,
+    groups_N: Tensor,
+    iou_thr: float,
+    score_thr: float = -math.inf,
+    max_pairs: int = 2**22,
+) -> tuple[Tensor, Tensor]:
+    """Greedy NMS in every group, with the cluster of each candidate.
+
+    Equal scores are taken in the order of the input, as a stable sort gives it (mmcv's
+    NMS leaves their order open and otherwise keeps the same boxes). All groups are treated at once: a round finds the kept boxes among the best ``BLOCK``
+    undecided ones of each group, and these then claim whatever they suppress in the
+    whole group.
+
+    Reference:
+        DTG-SSOD, section 3.2, "Inverse NMS Clustering".
+
+    Args:
+        boxes_N4: (N, 4) xyxy in pixels.
+        scores_N: (N,) what ranks the candidates; NaN counts as background.
+        groups_N: (N,) int64, for example ``image * num_classes + label``.
+        iou_thr: a kept box suppresses those with an IoU above it, in [0, 1).
+        score_thr: candidates below it are background.
+        max_pairs: IoUs computed at a time; bounds the memory at about 40 bytes each.
+
+    Returns:
+        Indices of the kept boxes (K,) by falling score, and for each candidate its
+        cluster (N,) as an index into them, -1 for background. K is 0 without
+        candidates.
+
+    Raises:
+        ValueError: if ``iou_thr`` is out of range.
+    """
+    if not 0.0 <= iou_thr < 1.0:
+        raise ValueError(f"iou_thr must lie in [0, 1), not {iou_thr}.")
+    boxes = boxes_N4 if boxes_N4.dtype == torch.float64 else boxes_N4.float()
+    owner_N = torch.full_like(groups_N, -1)
+    by_score = scores_N.argsort(descending=True, stable=True)
+    order = by_score[groups_N[by_score].argsort(stable=True)]
+    undecided = order[scores_N[order] >= score_thr]
+    while len(undecided):
+        group, place = _places(groups_N[undecided])
+        kept_GS = _kept_of_first(boxes, undecided, group, place, iou_thr, max_pairs)
+        claimed = _first_claim(boxes, undecided, kept_GS[group], iou_thr, max_pairs)
+        owner_N[undecided] = claimed
+        kept = kept_GS[kept_GS >= 0]
+        owner_N[kept] = kept  # also those without area, which claim nothing
+        undecided = undecided[owner_N[undecided] < 0]
+    kept_K = by_score[owner_N[by_score] == by_score]
+    number_N = torch.full_like(groups_N, -1)
+    number_N[kept_K] = torch.arange(len(kept_K), device=kept_K.device)
+    cluster_N = torch.where(owner_N >= 0, number_N[owner_N.clamp(min=0)], -1)
+    return kept_K, cluster_N
+
+
+def _places(groups_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Dense number of each sorted entry's group, and its place in the group."""
+    index = torch.arange(len(groups_N), device=groups_N.device)
+    starts = torch.ones_like(groups_N, dtype=torch.bool)
+    starts[1:] = groups_N[1:] != groups_N[:-1]
+    group = starts.cumsum(0) - 1
+    first = torch.where(starts, index, 0).cummax(0).values
+    return group, index - first
+
+
+def _kept_of_first(
+    boxes: Tensor,
+    undecided: Tensor,
+    group: Tensor,
+    place: Tensor,
+    iou_thr: float,
+    max_pairs: int,
+) -> Tensor:
+    """Kept boxes (G, K') among the first of each group, padded with -1."""
+    num_groups = int(group[-1]) + 1
+    size = min(BLOCK, int(place.max()) + 1, max(1, math.isqrt(max_pairs // num_groups)))
+    in_block = place < size
+    slots_GS = undecided.new_full((num_groups, size), -1)
+    slots_GS[group[in_block], place[in_block]] = undecided[in_block]
+    kept_GS = slots_GS >= 0
+    rows = max(1, max_pairs // size**2)
+    for part in range(0, num_groups, rows):  # one part unless groups are very many
+        piece = slice(part, part + rows)
+        kept_GS[piece] = _greedy(
+            boxes[slots_GS[piece].clamp(min=0)], kept_GS[piece], iou_thr
+        )
+    most = int(kept_GS.sum(1).max())
+    rank_GS = kept_GS.cumsum(1) - 1
+    compact = slots_GS.new_full((num_groups, most), -1)
+    row, column = kept_GS.nonzero(as_tuple=True)
+    compact[row, rank_GS[row, column]] = slots_GS[row, column]
+    return compact
+
+
+def _greedy(boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float) -> Tensor:
+    """Greedy NMS of sorted boxes as the fixed point of "no kept box before suppresses".
+
+    The relation only points forward, so the fixed point is unique and equals the
+    sequential result; it is reached after as many steps as the longest chain has.
+    """
+    iou = pairwise_iou(boxes_GS4[:, :, None], boxes_GS4[:, None])
+    suppresses = (iou > iou_thr).triu(1)
+    kept = real_GS
+    while True:
+        stays = real_GS & ~(suppresses & kept[:, :, None]).any(1)
+        if torch.equal(stays, kept):
+            return kept
+        kept = stays
+
+
+def _first_claim(
+    boxes: Tensor, undecided: Tensor, kept_NK: Tensor, iou_thr: float, max_pairs: int
+) -> Tensor:
+    """For each undecided box the best kept one that suppresses it, or -1."""
+    if kept_NK.shape[1] == 0:
+        return torch.full_like(undecided, -1)
+    width = kept_NK.shape[1]
+    falling = torch.arange(width, 0, -1, device=undecided.device)
+    claims = []
+    rows = max(1, max_pairs // width)
+    for mine, kept in zip(undecided.split(rows), kept_NK.split(rows), strict=True):
+        iou = pairwise_iou(boxes[mine][:, None], boxes[kept.clamp(min=0)])
+        hits = ((iou > iou_thr) & (kept >= 0)) * falling
+        best = hits.amax(1)
+        which = (width - best).clamp(max=width - 1)
+        owner = kept.gather(1, which[:, None])[:, 0]
+        claims.append(torch.where(best > 0, owner, -1))
+    return torch.cat(claims)

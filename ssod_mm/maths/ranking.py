@@ -1,0 +1,173 @@
+"""Means over clusters and rank matching.
+
+DTG-SSOD (NeurIPS 2022), equations 2-5: a loss is averaged within a cluster and then
+over the clusters; rank matching compares how teacher and student distribute a
+cluster's probability over its candidates.
+
+Shape legend: M candidates, K clusters.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def cluster_sizes(clusters_M: Tensor, num_clusters: int) -> Tensor:
+    """Candidates of each cluster.
+
+    Args:
+        clusters_M: (M,) int64 in [0, K).
+        num_clusters: K.
+
+    Returns:
+        (K,) int64; zeros for clusters without a candidate.
+    """
+    ones = torch.ones_like(clusters_M)
+    return ones.new_zeros(num_clusters).index_add(0, clusters_M, ones)
+
+
+def cluster_means(values_M: Tensor, clusters_M: Tensor, num_clusters: int) -> Tensor:
+    """Mean of each cluster's values, the inner average of equations 2 and 3.
+
+    Reference:
+        DTG-SSOD, equations 2 and 3.
+
+    Args:
+        values_M: (M,) one value per candidate.
+        clusters_M: (M,) int64 in [0, K).
+        num_clusters: K.
+
+    Returns:
+        (K,); 0 for clusters without a candidate.
+    """
+    sums = values_M.new_zeros(num_clusters).index_add(0, clusters_M, values_M)
+    return sums / cluster_sizes(clusters_M, num_clusters).clamp(min=1)
+
+
+def cluster_log_softmax(
+    values_M: Tensor, clusters_M: Tensor, num_clusters: int
+) -> Tensor:
+    """Logarithm of the softmax over each cluster's own candidates.
+
+    Args:
+        values_M: (M,) real values.
+        clusters_M: (M,) int64 in [0, K).
+        num_clusters: K.
+
+    Returns:
+        (M,), not positive; empty for no candidates.
+    """
+    top_K = values_M.detach().new_full((num_clusters,), -torch.inf)
+    top_K = top_K.scatter_reduce(0, clusters_M, values_M.detach(), "amax")
+    shifted_M = values_M - top_K[clusters_M]
+    zeros_K = values_M.new_zeros(num_clusters)
+    total_K = zeros_K.index_add(0, clusters_M, shifted_M.exp())
+    return shifted_M - total_K[clusters_M].log()
+
+
+def rank_matching(
+    student_M: Tensor,
+    teacher_M: Tensor,
+    clusters_M: Tensor,
+    num_clusters: int,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Divergence of the student's score distribution from the teacher's, per cluster.
+
+    ``D = softmax(p / T)`` over the candidates of a cluster, with p the probability of
+    the cluster's class, and ``L_RM = sum_i D_t log(D_t / D_s)``.
+
+    Reference:
+        DTG-SSOD, equations 4 and 5.
+
+    Args:
+        student_M: (M,) student's probabilities in [0, 1]; takes the gradient.
+        teacher_M: (M,) teacher's probabilities in [0, 1].
+        clusters_M: (M,) int64 in [0, K).
+        num_clusters: K.
+        temperature: T > 0.
+
+    Returns:
+        (K,), not negative up to rounding; 0 for clusters of one or no candidate and
+        where both distributions agree.
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, not {temperature}.")
+    log_s_M = cluster_log_softmax(student_M / temperature, clusters_M, num_clusters)
+    log_t_M = cluster_log_softmax(
+        teacher_M.detach() / temperature, clusters_M, num_clusters
+    )
+    terms_M = log_t_M.exp() * (log_t_M - log_s_M)
+    return terms_M.new_zeros(num_clusters).index_add(0, clusters_M, terms_M)
+
+
+def mean_over_clusters(
+    values_K: Tensor, sizes_K: Tensor, count: Tensor | float | None = None
+) -> Tensor:
+    """Mean over the clusters that have candidates, the outer average.
+
+    Args:
+        values_K: (K,) one value per cluster, 0 for empty clusters.
+        sizes_K: (K,) their numbers of candidates.
+        count: divisor in place of the number of clusters that have candidates, such
+            as its mean over processes; at least 1 is taken.
+
+    Returns:
+        A scalar; 0 without clusters.
+    """
+    if count is None:
+        count = (sizes_K > 0).sum()
+    return values_K.sum() / torch.as_tensor(count, device=values_K.device).clamp(min=1)
+
+
+def cluster_ranks(values_M: Tensor, clusters_M: Tensor, num_clusters: int) -> Tensor:
+    """Place of each candidate in its cluster by falling value, 0 for the best.
+
+    Args:
+        values_M: (M,) values; equal ones are placed in the order of the input.
+        clusters_M: (M,) int64 in [0, K).
+        num_clusters: K.
+
+    Returns:
+        (M,) int64 in [0, cluster's size).
+    """
+    order = values_M.argsort(descending=True, stable=True)
+    order = order[clusters_M[order].argsort(stable=True)]
+    sizes = cluster_sizes(clusters_M, num_clusters)
+    starts = sizes.cumsum(0) - sizes
+    ranks = torch.empty_like(clusters_M)
+    places = torch.arange(len(order), device=order.device)
+    ranks[order] = places - starts[clusters_M[order]]
+    return ranks
+
+
+def rank_agreement(
+    student_M: Tensor, teacher_M: Tensor, clusters_M: Tensor, num_clusters: int
+) -> Tensor:
+    """Mean Spearman correlation of student's and teacher's ranks within clusters.
+
+    Args:
+        student_M: (M,) student's probabilities.
+        teacher_M: (M,) teacher's probabilities.
+        clusters_M: (M,) int64 in [0, K).
+        num_clusters: K.
+
+    Returns:
+        A scalar in [-1, 1] over the clusters of two or more candidates; 0 if there is
+        none.
+    """
+    ranks = [
+        cluster_ranks(values.detach(), clusters_M, num_clusters)
+        for values in (student_M, teacher_M)
+    ]
+    squares = (ranks[0] - ranks[1]).square().float()
+    sums = squares.new_zeros(num_clusters).index_add(0, clusters_M, squares)
+    sizes = cluster_sizes(clusters_M, num_clusters)
+    real = sizes > 1
+    cubes = (sizes.float().pow(3) - sizes).clamp(min=1)
+    spearman = torch.where(real, 1 - 6 * sums / cubes, 0.0)
+    return spearman.sum() / real.sum().clamp(min=1)

@@ -1,0 +1,169 @@
+"""NMS clusters against plain greedy NMS, one box after the other."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from mmcv.ops import batched_nms
+
+from ssod_mm.maths import clustering
+from ssod_mm.maths.clustering import nms_clusters, pairwise_iou
+
+
+def slow_iou(a, b):
+    """In float32, step by step as mmcv computes it."""
+    a, b = a.float(), b.float()
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), torch.tensor(0.0))
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), torch.tensor(0.0))
+    inter = width * height
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter
+    return inter / union if union != 0 else torch.tensor(math.nan)
+
+
+def greedy(boxes, scores, groups, iou_thr, score_thr):
+    """Kept indices in order, and the kept box of each candidate (None: background)."""
+    order = sorted(range(len(boxes)), key=lambda i: (-scores[i].item(), i))
+    kept, owner = [], [None] * len(boxes)
+    for i in order:
+        if scores[i] < score_thr:
+            continue
+        for k in kept:
+            same = groups[k] == groups[i]
+            if same and slow_iou(boxes[k], boxes[i]) > torch.tensor(iou_thr):
+                owner[i] = k
+                break
+        else:
+            kept.append(i)
+            owner[i] = i
+    return kept, owner
+
+
+# Whole numbers: many duplicates, boxes without area, ties and IoUs at the threshold.
+candidates = st.lists(
+    st.tuples(
+        st.integers(0, 6),
+        st.integers(0, 6),
+        st.integers(0, 6),
+        st.integers(0, 6),
+        st.integers(1, 8),
+        st.integers(0, 2),
+    ),
+    max_size=24,
+)
+
+
+def tensors(rows):
+    table = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
+    boxes = torch.cat([table[:, :2], table[:, :2] + table[:, 2:4]], 1)
+    return boxes, table[:, 4] / 8, table[:, 5].long()
+
+
+@given(
+    candidates,
+    st.sampled_from([0.0, 0.3, 0.5, 0.7]),
+    st.sampled_from([0.0, 0.45]),
+    st.sampled_from([2**22, 40, 1]),
+    st.sampled_from([1, 2, 5, 256]),
+)
+@example([], 0.5, 0.0, 2**22, 256)
+@example([(0, 0, 4, 4, 8, 0)] * 9, 0.5, 0.0, 2**22, 2)
+@example([(0, 0, 0, 0, 8, 0)] * 3, 0.5, 0.0, 2**22, 256)
+@settings(deadline=None, max_examples=300)
+def test_equals_greedy_nms(rows, iou_thr, score_thr, max_pairs, block):
+    boxes, scores, groups = tensors(rows)
+    whole_block = clustering.BLOCK
+    clustering.BLOCK = block
+    try:
+        kept, cluster = nms_clusters(
+            boxes, scores, groups, iou_thr, score_thr, max_pairs
+        )
+    finally:
+        clustering.BLOCK = whole_block
+    want, owner = greedy(boxes, scores, groups, iou_thr, score_thr)
+    assert kept.tolist() == want
+    got = [None if c < 0 else want[c] for c in cluster.tolist()]
+    assert got == owner
+
+
+@given(candidates, st.sampled_from([0.3, 0.5, 0.7]))
+@settings(deadline=None, max_examples=100)
+def test_kept_boxes_are_those_of_mmcv(rows, iou_thr):
+    """mmcv leaves the order of equal scores open, so it gets distinct ones."""
+    boxes, scores, groups = tensors(rows)
+    if not rows:
+        return
+    ranks = scores.argsort(descending=True, stable=True).argsort()
+    nms = dict(type="nms", iou_threshold=iou_thr)
+    _, keep = batched_nms(boxes, -ranks.float(), groups, nms)
+    kept, _ = nms_clusters(boxes, scores, groups, iou_thr)
+    assert kept.tolist() == keep.tolist()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_many_real_valued_boxes(seed):
+    """400 overlapping boxes in 2 groups: several rounds, long chains."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.rand(400, 2, generator=generator) * 60
+    sides = 10 + 20 * torch.rand(400, 2, generator=generator)
+    boxes = torch.cat([centres - sides / 2, centres + sides / 2], 1)
+    scores = torch.rand(400, generator=generator)
+    groups = torch.randint(0, 2, (400,), generator=generator)
+    kept, cluster = nms_clusters(boxes, scores, groups, 0.5, 0.2)
+    want, owner = greedy(boxes, scores, groups, 0.5, 0.2)
+    assert kept.tolist() == want
+    assert [None if c < 0 else want[c] for c in cluster.tolist()] == owner
+
+
+# a = [0, 0, 10, 10] and b = [2, 0, 12, 10] meet in 8 x 10: IoU 80 / 120 = 0.667; c =
+# [4, 0, 14, 10] has 0.667 with b, but 60 / 140 = 0.43 with a. b has gone to a, so c is
+# kept although it overlaps b.
+def test_a_suppressed_box_suppresses_nothing():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [2, 0, 12, 10], [4, 0, 14, 10]])
+    kept, cluster = nms_clusters(
+        boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3).long(), 0.5
+    )
+    assert kept.tolist() == [0, 2]
+    assert cluster.tolist() == [0, 0, 1]
+
+
+def test_the_best_kept_box_claims_a_candidate_between_two():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10], [2.5, 0, 12.5, 10]])
+    scores = torch.tensor([0.8, 0.9, 0.7])
+    kept, cluster = nms_clusters(boxes, scores, torch.zeros(3).long(), 0.5)
+    assert kept.tolist() == [1, 0]
+    assert cluster.tolist() == [1, 0, 0]
+
+
+def test_memory_is_bounded(monkeypatch):
+    """No tensor of IoUs is larger than asked, with 40 groups of 50 boxes."""
+    seen = []
+
+    def watched(a, b):
+        iou = pairwise_iou(a, b)
+        seen.append(iou.numel())
+        return iou
+
+    monkeypatch.setattr(clustering, "pairwise_iou", watched)
+    corner = torch.arange(2000.0)[:, None].expand(-1, 2) * 20
+    boxes = torch.cat([corner, corner + 10], 1)
+    kept, _ = nms_clusters(
+        boxes, torch.rand(2000), torch.arange(2000) % 40, 0.5, max_pairs=1000
+    )
+    assert len(kept) == 2000
+    assert max(seen) <= 1000
+
+
+def test_nan_scores_are_background():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10]])
+    scores = torch.tensor([math.nan, 0.5])
+    kept, cluster = nms_clusters(boxes, scores, torch.zeros(2).long(), 0.5)
+    assert kept.tolist() == [1]
+    assert cluster.tolist() == [-1, 0]
+
+
+def test_threshold_out_of_range_is_named():
+    empty = torch.zeros(0)
+    with pytest.raises(ValueError, match="iou_thr"):
+        nms_clusters(empty.reshape(0, 4), empty, empty.long(), 1.0)
