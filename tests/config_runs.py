@@ -33,9 +33,9 @@ ROOT_OF_DATASET = {
     "folder_images": "folder",
 }
 SLUGS = ("supervised", "mean_teacher", "soft_teacher")
-DETECTORS = ("frcnn", "cascade", "retinanet", "fcos")
+DETECTORS = ("frcnn", "ifrcnn", "cascade", "retinanet", "fcos")
 BACKBONES = ("r50", "mnv2", "r18")
-ITERATIONS = ("180k", "90k", "72k", "720k", "short")
+ITERATIONS = ("6k", "10k", "12k", "30k", "60k", "72k", "90k", "180k", "720k", "short")
 DATASETS = tuple(ROOT_OF_DATASET)
 NAME = re.compile(
     rf"(?P<slug>{'|'.join(SLUGS)})_(?P<detector>{'|'.join(DETECTORS)})"

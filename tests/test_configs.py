@@ -26,6 +26,7 @@ ROOT = config_roots()[0]
 CONFIGS = shipped_configs()
 REGISTRIES = [r for r in vars(mmdet.registry).values() if isinstance(r, Registry)]
 NUM_CLASSES = {"coco": 80, "voc": 20, "shapes": 8, "folder": 7}
+BOX_HEADS = {"frcnn": "Shared2FCBBoxHead", "ifrcnn": "IntervalBBoxHead"}
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
 
@@ -90,11 +91,14 @@ def test_name_says_what_the_config_holds(path: Path):
     detector = cfg.model.get("detector", cfg.model)
     detectors = {
         "frcnn": "FasterRCNN",
+        "ifrcnn": "FasterRCNN",
         "cascade": "CascadeRCNN",
         "retinanet": "RetinaNet",
         "fcos": "FCOS",
     }
     assert detector.type == detectors[name["detector"]]
+    if name["detector"] in BOX_HEADS:
+        assert detector.roi_head.bbox_head.type == BOX_HEADS[name["detector"]]
 
 
 @each_config
@@ -223,10 +227,14 @@ def test_a_leaf_changes_little(path: Path):
     [
         ("faster-rcnn_r50_fpn", 41.75),
         ("cascade-rcnn_r50_fpn", 69.39),
+        ("faster-rcnn_r50_fpn_interval", 41.67),
+        ("cascade-rcnn_r50_fpn_interval", 70.12),
         ("retinanet_r50_fpn", 37.97),
         ("fcos_r50_fpn", 32.30),
         ("faster-rcnn_mobilenetv2_tiny", None),
         ("faster-rcnn_r18_tiny", None),
+        ("faster-rcnn_mobilenetv2_tiny_interval", None),
+        ("faster-rcnn_r18_tiny_interval", None),
     ],
 )
 def test_detectors_build_at_full_width(fragment: str, millions: float, mmdet_scope):

@@ -1,5 +1,6 @@
 """Box heads that know how well their boxes are placed; importing registers them."""
 
+from ssod_mm.models.heads.interval_bbox_head import IntervalBBoxCoder, IntervalBBoxHead
 from ssod_mm.models.heads.quality import (
     SCORE_FACTORS,
     LocQualityHead,
@@ -7,4 +8,11 @@ from ssod_mm.models.heads.quality import (
     with_quality,
 )
 
-__all__ = ["SCORE_FACTORS", "LocQualityHead", "ranking_scores", "with_quality"]
+__all__ = [
+    "SCORE_FACTORS",
+    "IntervalBBoxCoder",
+    "IntervalBBoxHead",
+    "LocQualityHead",
+    "ranking_scores",
+    "with_quality",
+]
