@@ -103,6 +103,8 @@ class MeanTeacherEMAHook(Hook):
 
         Raises:
             TypeError: if the model has no teacher and student.
+            ValueError: if the two are different networks and one is to become the
+                other, or if the teacher would keep its random start.
         """
         model = self._model(runner)
         if not (hasattr(model, "teacher") and hasattr(model, "student")):
@@ -110,9 +112,40 @@ class MeanTeacherEMAHook(Hook):
                 "MeanTeacherEMAHook needs a model with a teacher and a student, such "
                 f"as MeanTeacher; model.type is {type(model).__name__}."
             )
+        self._check_networks(model)
+        if runner.iter == 0:
+            self._check_start(runner, model)
         if runner.iter == 0 and self.copy_at_start:
             self.copy_student(model)
             runner.logger.info("Teacher = student (start).")
+
+    def _check_networks(self, model: nn.Module) -> None:
+        """Refuse to average or copy what is no pair of equal networks."""
+        teacher, student = self.states(model)
+        moves = self.teacher == "ema" or self.copy_at_start or self._burn_in(model)
+        if len(teacher) != len(student) and moves:
+            raise ValueError(
+                "The teacher is another network than the student, an ensemble for "
+                "example, and cannot follow it: set MeanTeacherEMAHook.teacher="
+                "'frozen' and copy_at_start=False, and no semi_train_cfg.burn_in."
+            )
+
+    def _check_start(self, runner: Runner, model: nn.Module) -> None:
+        """Refuse a frozen teacher that never learnt anything."""
+        loaded = getattr(runner, "_load_from", None)
+        own = getattr(model.teacher, "checkpoints", None)
+        if self.teacher == "frozen" and not (loaded or own or self._burn_in(model)):
+            raise ValueError(
+                "MeanTeacherEMAHook.teacher='frozen', but no weights are loaded: the "
+                "teacher would label with its random start. Train both phases with "
+                "tools/train_phases.py, or set load_from=CHECKPOINT of a detector that "
+                "was trained on the labelled images, or semi_train_cfg.burn_in."
+            )
+
+    def _burn_in(self, model: nn.Module) -> int:
+        """Iterations of the detector's burn-in that ends with teacher = student."""
+        settings = getattr(model, "settings", None)
+        return settings.burn_in if settings and self.copy_after_burn_in else 0
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -126,9 +159,8 @@ class MeanTeacherEMAHook(Hook):
         """
         model = self._model(runner)
         model.iteration = runner.iter
-        settings = getattr(model, "settings", None)
-        burn_in = settings.burn_in if settings is not None else 0
-        if burn_in and runner.iter == burn_in and self.copy_after_burn_in:
+        burn_in = self._burn_in(model)
+        if burn_in and runner.iter == burn_in:
             self.copy_student(model)
             runner.logger.info(f"Teacher = student (burn-in of {burn_in} ends).")
 

@@ -140,8 +140,12 @@ class ClassBalance(nn.Module):
             found: per image ``labels``, ``scores`` and where they exist ``cls_scores``
                 and ``loc_scores``.
         """
+        found = [one for one in found if len(one)]
+        if not found:  # the other processes may have some
+            none = self.counts.new_zeros(0)
+            return self.update(none.long(), none, none)
         has_loc = all("loc_scores" in one for one in found)
-        self.update(
+        return self.update(
             torch.cat([one.labels for one in found]),
             torch.cat([class_probabilities(one) for one in found]),
             torch.cat([one.loc_scores for one in found]) if has_loc else None,
@@ -173,7 +177,8 @@ def build_class_balance(
         The component.
 
     Raises:
-        ValueError: weights are asked for and the detector has no RoI head.
+        ValueError: weights are asked for and the detector has no RoI head, or a
+            localisation quality and its head gives none.
     """
     heads = box_heads(detector)
     head = heads[0] if heads else detector.bbox_head
@@ -184,6 +189,12 @@ def build_class_balance(
             f"{_KEY}.g2={balance.g2} weights the foreground candidates of an RoI head, "
             f"but {type(detector).__name__} has none: set {_KEY}.g2=0 to have the "
             "thresholds alone, or take a two-stage detector."
+        )
+    if balance.use_loc and not hasattr(head, "loc_quality"):
+        raise ValueError(
+            f"{_KEY}.use_loc=True counts p * v, but {type(head).__name__} gives no "
+            f"localisation quality v: set {_KEY}.use_loc=False to count p alone, or "
+            "take a head that does, such as IntervalBBoxHead."
         )
     return balance
 

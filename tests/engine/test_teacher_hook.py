@@ -21,9 +21,12 @@ class Pair(nn.Module):
         self.iteration = -1
 
 
-def runner_for(model, iteration=0):
+def runner_for(model, iteration=0, load_from="weights.pth"):
     return SimpleNamespace(
-        model=model, iter=iteration, logger=logging.getLogger("test")
+        model=model,
+        iter=iteration,
+        logger=logging.getLogger("test"),
+        _load_from=load_from,
     )
 
 
@@ -79,6 +82,30 @@ def test_frozen_teacher_keeps_its_weights():
     train_student(model)
     hook.after_train_iter(runner_for(model, 7), 0)
     assert all(torch.equal(old[k], v) for k, v in model.teacher.state_dict().items())
+
+
+def test_frozen_teacher_without_weights_is_refused():
+    hook = MeanTeacherEMAHook(teacher="frozen")
+    with pytest.raises(ValueError, match=r"tools/train_phases\.py"):
+        hook.before_train(runner_for(Pair(), load_from=None))
+    hook.before_train(runner_for(Pair(burn_in=3), load_from=None))
+    hook.before_train(runner_for(Pair(), iteration=9, load_from=None))
+    model = Pair()
+    model.teacher.checkpoints = ("a.pth", "b.pth")
+    hook.before_train(runner_for(model, load_from=None))
+
+
+def test_another_network_as_teacher_is_refused_unless_it_rests():
+    model = Pair(burn_in=3)
+    model.teacher = nn.Sequential(*model.teacher, nn.Linear(1, 1))
+    rests = dict(teacher="frozen", copy_at_start=False, copy_after_burn_in=False)
+    for key, value in dict(
+        teacher="ema", copy_at_start=True, copy_after_burn_in=True
+    ).items():
+        hook = MeanTeacherEMAHook(**{**rests, key: value})
+        with pytest.raises(ValueError, match="another network"):
+            hook.before_train(runner_for(model))
+    MeanTeacherEMAHook(**rests).before_train(runner_for(model))
 
 
 def test_resumed_run_does_not_copy_the_student():

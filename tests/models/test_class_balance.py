@@ -40,7 +40,7 @@ def test_counts_p_times_v_above_the_floor():
     balance = ClassBalance(3, floor=0.05)
     first = detections([0, 0, 2], [0.5, 0.04, 1.0], loc_scores=[0.5, 1.0, 0.25])
     balance.observe([first, detections([0], [0.2], loc_scores=[0.5])])
-    balance.observe([detections([], [], loc_scores=[])])
+    balance.observe([detections([], [])])
     assert balance.mass.tolist() == pytest.approx([0.35, 0, 0.25])
     assert balance.counts.tolist() == [2, 0, 1]
 
@@ -57,6 +57,8 @@ def test_without_localisation_quality():
     assert balance.mass.tolist() == pytest.approx([0, 0.8])
     with pytest.raises(ValueError, match="use_loc=False"):
         ClassBalance(2).observe([detections([1], [0.8])])
+    with pytest.raises(ValueError, match="Shared2FCBBoxHead gives no localisation"):
+        build_balanced(use_loc=True)
 
 
 def test_decay_forgets():
