@@ -104,22 +104,26 @@ def box_areas(boxes_N4: Tensor) -> Tensor:
     return sides[:, 0] * sides[:, 1]
 
 
-def hull_growth(boxes_N4: Tensor, matrices_N33: Tensor) -> Tensor:
-    """How many times larger the corner hull is than the mapped box itself.
+def hull_growth(
+    boxes_N4: Tensor, matrices_N33: Tensor, hull: str = "corners"
+) -> Tensor:
+    """How many times larger the hull is than the mapped box itself.
 
-    1 under scale, flip and translation; for a square 1.34 / 1.64 / 1.87 at 10 / 20 /
-    30 degrees of rotation.
+    1 under scale, flip and translation; with corner hulls for a square 1.34 / 1.64 /
+    1.87 at 10 / 20 / 30 degrees of rotation.
 
     Args:
         boxes_N4: (N, 4) xyxy in pixels of the source view, of positive area.
         matrices_N33: (N, 3, 3) affine homographies, one per box.
+        hull: see :func:`warp_boxes`.
 
     Returns:
         (N,) float32 ratios of areas, >= 1.
     """
     linear = matrices_N33.float()[:, :2, :2]
     true_areas = box_areas(boxes_N4.float()) * torch.linalg.det(linear).abs()
-    return box_areas(warp_boxes(boxes_N4, matrices_N33)) / true_areas.clamp(min=1e-12)
+    areas = box_areas(warp_boxes(boxes_N4, matrices_N33, hull))
+    return areas / true_areas.clamp(min=1e-12)
 
 
 def visible_fractions(

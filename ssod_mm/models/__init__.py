@@ -2,13 +2,23 @@
 
 from ssod_mm.models.assigners import IgnoringMaxIoUAssigner
 from ssod_mm.models.class_balance import ClassBalance
-from ssod_mm.models.detectors import MeanTeacher, SemiTrainConfig
-from ssod_mm.models.heads import IntervalBBoxHead
+from ssod_mm.models.detectors import (
+    CertaintyTeacher,
+    EnsembleDetector,
+    LerPrcTeacher,
+    MeanTeacher,
+    SemiTrainConfig,
+)
+from ssod_mm.models.heads import GaussianBBoxHead, IntervalBBoxHead
 
 __all__ = [
+    "CertaintyTeacher",
     "ClassBalance",
+    "EnsembleDetector",
+    "GaussianBBoxHead",
     "IgnoringMaxIoUAssigner",
     "IntervalBBoxHead",
+    "LerPrcTeacher",
     "MeanTeacher",
     "SemiTrainConfig",
 ]
