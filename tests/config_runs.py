@@ -22,6 +22,7 @@ from tests.helpers import make_tiny_coco
 
 SCALE = (128, 96)
 WIDTH, FC_WIDTH, NUM_BOXES = 32, 64, 20
+REPORTING = ("PseudoLabelQualityHook", "ClassBalanceLogHook")
 ANY_WIDTH = ("in_channels", "out_channels", "feat_channels")
 ROOT_OF_DATASET = {
     "coco": "coco",
@@ -32,10 +33,22 @@ ROOT_OF_DATASET = {
     "folder": "folder",
     "folder_images": "folder",
 }
-SLUGS = ("supervised", "mean_teacher", "soft_teacher")
-DETECTORS = ("frcnn", "ifrcnn", "cascade", "retinanet", "fcos")
+SLUGS = ("supervised", "mean_teacher", "soft_teacher", "certainty", "lerprc")
+DETECTORS = ("frcnn", "ifrcnn", "gfrcnn", "cascade", "retinanet", "fcos")
 BACKBONES = ("r50", "mnv2", "r18")
-ITERATIONS = ("6k", "10k", "12k", "30k", "60k", "72k", "90k", "180k", "720k", "short")
+ITERATIONS = (
+    "6k",
+    "10k",
+    "12k",
+    "30k",
+    "60k",
+    "72k",
+    "90k",
+    "180k",
+    "540k",
+    "720k",
+    "short",
+)
 DATASETS = tuple(ROOT_OF_DATASET)
 NAME = re.compile(
     rf"(?P<slug>{'|'.join(SLUGS)})_(?P<detector>{'|'.join(DETECTORS)})"
@@ -150,8 +163,10 @@ def shrink(cfg: Config, max_iters: int = 1) -> Config:
     for part in dicts_in(cfg.model):
         _shrink_part(part)
     for hook in cfg.custom_hooks:
-        if "interval" in hook or hook["type"] == "PseudoLabelQualityHook":
+        if "interval" in hook or hook["type"] in REPORTING:
             hook["interval"] = 1
+        if hook.get("teacher") == "frozen":  # there is no first phase here
+            hook["teacher"] = "ema"
     cfg.train_cfg.update(max_iters=max_iters, val_interval=max_iters)
     cfg.default_hooks.logger.interval = 1
     cfg.visualizer.vis_backends = [dict(type="LocalVisBackend")]
@@ -195,5 +210,7 @@ def _let_some_through(part: dict) -> None:
         own = ("score_thr", "ignore_thr", "burn_in", "ramp_iters")
         if key in own or key.endswith("pseudo_thr"):
             part[key] = 0
+        elif key == "clip":
+            part[key] = (0.0, 1.0)
         elif key in ("nms_pre", "max_per_img"):
             part[key] = NUM_BOXES
