@@ -1,0 +1,5 @@
+"""Ablation: without PRC, LER alone."""
+
+_base_ = "./lerprc_gfrcnn_r18_short_shapes_p05.py"
+
+model = dict(prc=None)
