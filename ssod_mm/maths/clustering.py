@@ -50,10 +50,10 @@ def nms_clusters(
 ) -> tuple[Tensor, Tensor]:
     """Greedy NMS in every group, with the cluster of each candidate.
 
-    Equal scores are taken in the order of the input, as a stable sort gives it (mmcv's
-    NMS leaves their order open and otherwise keeps the same boxes). All groups are treated at once: a round finds the kept boxes among the best ``BLOCK``
-    undecided ones of each group, and these then claim whatever they suppress in the
-    whole group.
+    Equal scores are taken in the order of the input, as a stable sort gives it; mmcv's
+    NMS leaves their order open and otherwise keeps the same boxes. All groups are
+    treated at once: a round finds the kept boxes among the best ``BLOCK`` undecided
+    ones of each group, and these claim whatever they suppress in the whole group.
 
     Reference:
         DTG-SSOD, section 3.2, "Inverse NMS Clustering".

@@ -4,17 +4,20 @@ from ssod_mm.models.assigners import IgnoringMaxIoUAssigner
 from ssod_mm.models.class_balance import ClassBalance
 from ssod_mm.models.detectors import (
     CertaintyTeacher,
+    DenseGuidanceTeacher,
     EnsembleDetector,
     LerPrcTeacher,
     MeanTeacher,
     SemiTrainConfig,
 )
-from ssod_mm.models.heads import GaussianBBoxHead, IntervalBBoxHead
+from ssod_mm.models.heads import FocalRoILoss, GaussianBBoxHead, IntervalBBoxHead
 
 __all__ = [
     "CertaintyTeacher",
     "ClassBalance",
+    "DenseGuidanceTeacher",
     "EnsembleDetector",
+    "FocalRoILoss",
     "GaussianBBoxHead",
     "IgnoringMaxIoUAssigner",
     "IntervalBBoxHead",

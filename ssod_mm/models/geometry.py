@@ -53,7 +53,7 @@ def student_from_teacher(weak: SampleList, strong: SampleList) -> Tensor:
     return relative_homographies(view_homographies(strong), view_homographies(weak))
 
 
-def _padded_patches(samples: SampleList) -> Tensor:
+def padded_patches(samples: SampleList) -> Tensor:
     """Erased patches of all images, zero-padded to (B, P, 4) float32."""
     patches = [
         torch.as_tensor(s.get("erased_patches", torch.zeros(0, 4))).float()
@@ -111,7 +111,7 @@ def _moved(
     image = torch.repeat_interleave(torch.tensor(counts)).to(device)
     matrices = student_from_teacher(weak, strong).to(device)[image]
     sizes = torch.tensor([s.img_shape[:2] for s in strong], device=device)[image]
-    patches = _padded_patches(strong).to(device)[image]
+    patches = padded_patches(strong).to(device)[image]
 
     mapped = warp_boxes(boxes, matrices, hull)
     visible = visible_fractions(mapped, sizes, patches)

@@ -1,5 +1,6 @@
 """Box heads that know how well their boxes are placed; importing registers them."""
 
+from ssod_mm.models.heads.focal import FocalRoILoss, PriorLinear
 from ssod_mm.models.heads.gaussian_bbox_head import GaussianBBoxHead, GaussianLinear
 from ssod_mm.models.heads.interval_bbox_head import IntervalBBoxCoder, IntervalBBoxHead
 from ssod_mm.models.heads.quality import (
@@ -11,11 +12,13 @@ from ssod_mm.models.heads.quality import (
 
 __all__ = [
     "SCORE_FACTORS",
+    "FocalRoILoss",
     "GaussianBBoxHead",
     "GaussianLinear",
     "IntervalBBoxCoder",
     "IntervalBBoxHead",
     "LocQualityHead",
+    "PriorLinear",
     "ranking_scores",
     "with_quality",
 ]

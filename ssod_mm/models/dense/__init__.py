@@ -1,0 +1,1 @@
+"""Dense guidance (DTG): the teacher's NMS clusters teach the student's candidates."""

@@ -1,0 +1,276 @@
+"""Dense guidance of heads on anchors: the RPN, and one-stage detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.dense_heads import AnchorHead, RPNHead
+from mmdet.structures import SampleList
+from torch import Tensor
+
+from ssod_mm.maths.anchors import anchor_levels, match_anchors
+from ssod_mm.maths.boxes import box_areas, clip_boxes
+from ssod_mm.maths.clustering import nms_clusters
+from ssod_mm.models.dense.cluster_losses import (
+    Lesson,
+    focal_parameters,
+    lesson_losses,
+)
+from ssod_mm.models.dense.clusters import Clusters
+from ssod_mm.models.dense.settings import DenseStage
+
+Maps = Sequence[Tensor]
+
+
+def check_anchor_head(head: torch.nn.Module, key: str) -> None:
+    """Refuse a head that dense guidance cannot read.
+
+    Args:
+        head: RPN or box head of the detector.
+        key: config key of its stage's settings, for the message.
+
+    Raises:
+        ValueError: no anchors, softmax outputs, or levels of different anchors.
+    """
+    name = type(head).__name__
+    if not isinstance(head, AnchorHead):
+        raise ValueError(
+            f"{key}: dense guidance matches anchors, but {name} has none; use an "
+            f"anchor-based head such as RetinaHead, or set {key}.mode='sparse'."
+        )
+    if not head.use_sigmoid_cls:
+        raise ValueError(
+            f"{key}: dense guidance needs sigmoid scores; set loss_cls.use_sigmoid="
+            f"True in the {name}, or {key}.mode='sparse'."
+        )
+    if len(set(head.prior_generator.num_base_priors)) > 1:
+        raise ValueError(
+            f"{key}: dense guidance needs as many anchors per point on each level of "
+            f"{name}, which has {head.prior_generator.num_base_priors}."
+        )
+
+
+def flat_maps(maps: Maps, channels: int) -> Tensor:
+    """Outputs of all levels (B, N, channels), float32, in the order of the anchors."""
+    return torch.cat(
+        [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, channels) for m in maps], dim=1
+    ).float()
+
+
+def anchor_clusters(
+    head: AnchorHead,
+    cls_maps: Maps,
+    box_maps: Maps,
+    samples: SampleList,
+    stage: DenseStage,
+    taus_C: Tensor | None = None,
+) -> Clusters:
+    """Clusters of the teacher's anchors, in the weak views.
+
+    Greedy NMS as the head itself would do it, on all candidates: by image and level
+    for an RPN, by image and class for a one-stage detector.
+
+    Args:
+        head: the teacher's head.
+        cls_maps: its class logits per level, (B, A * C, h, w).
+        box_maps: its box outputs per level, (B, A * 4, h, w).
+        samples: data samples of the weak views.
+        stage: settings.
+        taus_C: a threshold for each class in place of ``stage.tau``.
+
+    Returns:
+        The clusters, ``kept`` by falling score.
+    """
+    device = cls_maps[0].device
+    logits = flat_maps(cls_maps, head.cls_out_channels)
+    grids = [m.shape[-2:] for m in cls_maps]
+    per_level = head.prior_generator.grid_priors(grids, device=device)
+    anchors_N4 = torch.cat(per_level)
+    level_N = torch.repeat_interleave(
+        torch.tensor([len(level) for level in per_level])
+    ).to(device)
+    taus_C, floors_C = class_floors(stage, logits.shape[-1], taus_C, logits)
+    images, rows, labels = (logits >= floors_C.logit()).nonzero(as_tuple=True)
+    scores = logits[images, rows, labels].sigmoid()
+    priors = anchors_N4[rows]
+    deltas = flat_maps(box_maps, head.bbox_coder.encode_size)[images, rows]
+    sizes = torch.tensor([s.img_shape[:2] for s in samples], device=device)
+    boxes = clip_boxes(head.bbox_coder.decode(priors, deltas), sizes[images])
+
+    if isinstance(head, RPNHead):
+        groups = images * len(per_level) + level_N[rows]
+    else:
+        groups = images * head.num_classes + labels
+    iou_thr = stage.iou_thr
+    if iou_thr is None:
+        iou_thr = head.test_cfg["nms"]["iou_threshold"]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    counts = (sides > 0).all(1) & (scores >= taus_C[labels])
+    ranks = torch.where(counts, scores, -1.0)
+    kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
+    return gathered(
+        kept, clusters, images, rows, labels, scores, priors, boxes, len(anchors_N4)
+    )
+
+
+def class_floors(
+    stage: DenseStage, num_classes: int, taus_C: Tensor | None, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Thresholds of candidates (C,), and least scores that are looked at (C,)."""
+    if taus_C is None:
+        taus_C = like.new_full((num_classes,), stage.tau)
+    taus_C = taus_C.to(like)
+    if stage.ignore_thr is None:
+        return taus_C, taus_C
+    return taus_C, taus_C.clamp(max=stage.ignore_thr)
+
+
+def gathered(
+    kept: Tensor,
+    clusters: Tensor,
+    images: Tensor,
+    rows: Tensor,
+    labels: Tensor,
+    scores: Tensor,
+    priors: Tensor,
+    boxes: Tensor,
+    num_rows: int,
+) -> Clusters:
+    """Clusters from the result of NMS; what is in none is unsure.
+
+    Args:
+        kept: (K,) kept candidates.
+        clusters: (L,) cluster of each candidate looked at, or -1.
+        images: (L,) their images.
+        rows: (L,) their priors' rows in the image, or with ``num_rows=0`` in the batch.
+        labels: (L,) their classes.
+        scores: (L,) their class probabilities.
+        priors: (L, 4) their priors.
+        boxes: (L, 4) their regressed boxes.
+        num_rows: priors of an image.
+    """
+    mine = (clusters >= 0).nonzero(as_tuple=True)[0]
+    rest = (clusters < 0).nonzero(as_tuple=True)[0]
+    place = torch.empty_like(clusters)
+    place[mine] = torch.arange(len(mine), device=mine.device)
+    flat = images * num_rows + rows
+    return Clusters(
+        images=images[mine],
+        rows=flat[mine],
+        labels=labels[mine],
+        scores=scores[mine],
+        priors=priors[mine],
+        boxes=boxes[mine],
+        clusters=clusters[mine],
+        kept_boxes=boxes[kept],
+        kept=place[kept],
+        alive=torch.ones_like(kept, dtype=torch.bool),
+        unsure_rows=flat[rest],
+        unsure_images=images[rest],
+        unsure_priors=priors[rest],
+    )
+
+
+def matched_rows(
+    head: AnchorHead,
+    grids: Sequence[tuple[int, int]],
+    priors: Tensor,
+    images: Tensor,
+    base_size: float | None,
+) -> tuple[Tensor, Tensor]:
+    """The student's anchor of each mapped anchor of the teacher.
+
+    Args:
+        head: the student's head.
+        grids: height and width of its levels.
+        priors: anchors of the teacher in strong-view pixels.
+        images: their images.
+        base_size: see :class:`DenseStage`.
+
+    Returns:
+        Rows (M,) among the anchors of the batch, and the IoUs (M,).
+    """
+    generator, device = head.prior_generator, priors.device
+    base_LA4 = torch.stack(list(generator.base_anchors)).to(device)
+    strides = torch.tensor(generator.strides, device=device)
+    sizes = torch.tensor([tuple(grid) for grid in grids], device=device)
+    if base_size is None:
+        base_size = float(box_areas(generator.base_anchors[0].float()).min().sqrt())
+    levels = anchor_levels(priors, base_size, len(grids))
+    index, iou = match_anchors(priors, levels, base_LA4, strides, sizes)
+    num_anchors = sum(h * w for h, w in grids) * base_LA4.shape[1]
+    return images * num_anchors + index, iou
+
+
+def anchor_losses(
+    head: AnchorHead,
+    cls_maps: Maps,
+    box_maps: Maps,
+    samples: SampleList,
+    found: Clusters,
+    stage: DenseStage,
+    class_weights_C: Tensor | None = None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The student's losses on its own anchors.
+
+    Background are the anchors of the view's valid area that correspond to no
+    candidate of the teacher. A candidate whose kept box is not visible in the strong
+    view, or that no anchor overlaps, teaches nothing.
+
+    Args:
+        head: the student's head.
+        cls_maps: its class logits per level.
+        box_maps: its box outputs per level.
+        samples: data samples of the strong views.
+        found: the teacher's clusters, mapped to the strong views.
+        stage: settings.
+        class_weights_C: see :func:`lesson_losses`.
+
+    Returns:
+        See :func:`lesson_losses`.
+    """
+    logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
+    grids = [tuple(m.shape[-2:]) for m in cls_maps]
+    rows, iou = matched_rows(head, grids, found.priors, found.images, stage.base_size)
+    unsure, _ = matched_rows(
+        head, grids, found.unsure_priors, found.unsure_images, stage.base_size
+    )
+    anchors, valid = head.get_anchors(
+        grids, [sample.metainfo for sample in samples], device=logits.device
+    )
+    anchors_R4 = torch.cat([level for image in anchors for level in image])
+    background = torch.cat([level for image in valid for level in image])
+    background = background.index_fill(0, torch.cat([rows, unsure]), False)
+
+    taught = (found.alive[found.clusters] & (iou > 0)).nonzero(as_tuple=True)[0]
+    targets = found.boxes
+    if stage.box_target == "kept":
+        targets = found.kept_boxes[found.clusters]
+    lesson = Lesson(
+        rows=rows[taught],
+        labels=found.labels[taught],
+        scores=found.scores[taught],
+        clusters=found.clusters[taught],
+        targets=targets[taught],
+        num_clusters=len(found),
+        background=background,
+    )
+    deltas_R4 = flat_maps(box_maps, head.bbox_coder.encode_size).flatten(0, 1)
+
+    def box_loss(rows: Tensor, targets: Tensor, _labels_M: Tensor) -> Tensor:
+        predicted, priors = deltas_R4[rows], anchors_R4[rows]
+        if head.reg_decoded_bbox:
+            predicted = head.bbox_coder.decode(priors, predicted)
+        else:
+            targets = head.bbox_coder.encode(priors, targets)
+        values = head.loss_bbox(predicted, targets, reduction_override="none")
+        return values.reshape(len(rows), -1).sum(1)
+
+    losses, stats = lesson_losses(
+        logits, box_loss, lesson, stage, focal_parameters(head), class_weights_C
+    )
+    scale = getattr(head.loss_cls, "loss_weight", 1.0)
+    losses["cls"] = losses["cls"] * scale
+    losses["reg"] = losses["reg"] + deltas_R4.sum() * 0.0
+    return losses, stats

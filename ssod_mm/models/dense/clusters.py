@@ -1,0 +1,129 @@
+"""What the teacher's NMS says about one stage, in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from mmdet.structures import SampleList
+from torch import Tensor
+
+from ssod_mm.maths.boxes import clip_boxes, visible_fractions, warp_boxes
+from ssod_mm.models.geometry import padded_patches, student_from_teacher
+from ssod_mm.structures import PseudoBoxes
+
+if TYPE_CHECKING:
+    from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Candidates of one stage over a batch, and the clusters that NMS made of them.
+
+    A candidate is a prior (an RoI or an anchor) with a class whose score reaches tau,
+    as in mmdet's NMS: a prior may be a candidate of several classes. Legend: M
+    candidates, K clusters, U unsure priors.
+
+    Attributes:
+        images: (M,) image of each candidate, int64.
+        rows: (M,) its prior's place among the teacher's priors of the batch, int64.
+        labels: (M,) its class, int64.
+        scores: (M,) the teacher's probability of the class.
+        priors: (M, 4) its prior, xyxy in pixels of the frame.
+        boxes: (M, 4) the teacher's regressed box.
+        clusters: (M,) its cluster, int64 in [0, K).
+        kept_boxes: (K, 4) kept boxes.
+        kept: (K,) the kept candidates' places among the M.
+        alive: (K,) whether the kept box is visible in the frame.
+        unsure_rows: (U,) rows of the priors that teach nothing.
+        unsure_images: (U,) their images.
+        unsure_priors: (U, 4) the priors themselves.
+    """
+
+    images: Tensor
+    rows: Tensor
+    labels: Tensor
+    scores: Tensor
+    priors: Tensor
+    boxes: Tensor
+    clusters: Tensor
+    kept_boxes: Tensor
+    kept: Tensor
+    alive: Tensor
+    unsure_rows: Tensor
+    unsure_images: Tensor
+    unsure_priors: Tensor
+
+    def __len__(self) -> int:
+        """Number of clusters."""
+        return len(self.kept)
+
+
+@dataclass(frozen=True)
+class DenseGuidance(PseudoBoxes):
+    """Dense guidance; as pseudo boxes, what the last stage's NMS kept.
+
+    Attributes:
+        stages: clusters of each dense stage.
+        proposals: (P, 4) RoIs of the R-CNN stage, all images; None in one-stage ones.
+        proposal_images: (P,) their images.
+        proposals_seen: (P,) whether they are visible in the frame.
+    """
+
+    stages: dict[str, Clusters] | None = None
+    proposals: Tensor | None = None
+    proposal_images: Tensor | None = None
+    proposals_seen: Tensor | None = None
+
+
+class ViewMap:
+    """Boxes of a batch's weak views, mapped to the strong views.
+
+    Args:
+        weak: data samples of the teacher's views.
+        strong: data samples of the student's views, in the same image order.
+        settings: which boxes count as visible, and the hull of a rotated one.
+        device: where the boxes are.
+    """
+
+    def __init__(
+        self,
+        weak: SampleList,
+        strong: SampleList,
+        settings: SemiTrainConfig,
+        device: torch.device,
+    ) -> None:
+        self.matrices = student_from_teacher(weak, strong).to(device)
+        shapes = [sample.img_shape[:2] for sample in strong]
+        self.sizes = torch.tensor(shapes, device=device)
+        self.patches = padded_patches(strong).to(device)
+        self.settings = settings
+
+    def unclipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
+        """Mapped boxes (N, 4), also where they leave the view."""
+        return warp_boxes(boxes_N4, self.matrices[images_N], self.settings.box_hull)
+
+    def __call__(self, boxes_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Mapped and clipped boxes (N, 4), and whether each is visible (N,)."""
+        mapped = self.unclipped(boxes_N4, images_N)
+        sizes = self.sizes[images_N]
+        share = visible_fractions(mapped, sizes, self.patches[images_N])
+        clipped = clip_boxes(mapped, sizes)
+        sides = clipped[:, 2:] - clipped[:, :2]
+        large = (sides >= sides.new_tensor(self.settings.min_box_wh)).all(1)
+        real = (sides > 0).all(1)
+        return clipped, large & real & (share >= self.settings.min_visible)
+
+    def clusters(self, found: Clusters) -> Clusters:
+        """The clusters in the strong views; ``alive`` says what is left of them."""
+        images = found.images
+        kept, alive = self(found.kept_boxes, images[found.kept])
+        return replace(
+            found,
+            priors=self.unclipped(found.priors, images),
+            boxes=clip_boxes(self.unclipped(found.boxes, images), self.sizes[images]),
+            kept_boxes=kept,
+            alive=alive,
+            unsure_priors=self.unclipped(found.unsure_priors, found.unsure_images),
+        )

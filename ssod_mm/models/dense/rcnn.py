@@ -1,0 +1,248 @@
+"""Dense guidance of the R-CNN stage: the teacher's proposals are the student's."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ssod_mm.maths.clustering import nms_clusters
+from ssod_mm.models.dense.anchors import class_floors, gathered
+from ssod_mm.models.dense.cluster_losses import (
+    Lesson,
+    focal_parameters,
+    lesson_losses,
+)
+from ssod_mm.models.dense.clusters import Clusters, DenseGuidance
+from ssod_mm.models.dense.settings import DenseStage
+from ssod_mm.models.dense.statistics import assignment_shares
+from ssod_mm.models.features import Features
+from ssod_mm.models.heads.focal import FocalRoILoss
+from ssod_mm.models.heads.quality import LocQualityHead, ranking_scores
+
+_KEY = "model.dense.rcnn"
+
+
+def check_roi_head(roi_head: nn.Module, stage: DenseStage) -> None:
+    """Refuse an RoI head that dense guidance cannot read.
+
+    Args:
+        roi_head: the detector's.
+        stage: settings of the R-CNN stage.
+
+    Raises:
+        ValueError: a cascade, a softmax classifier, or ``kept_by`` without a quality.
+    """
+    head = roi_head.bbox_head
+    if isinstance(head, nn.ModuleList) or not isinstance(roi_head, StandardRoIHead):
+        raise ValueError(
+            f"{_KEY}: the teacher's proposals need one box head, as StandardRoIHead "
+            f"has; {type(roi_head).__name__} refines its RoIs from stage to stage."
+        )
+    if not isinstance(head.loss_cls, FocalRoILoss):
+        raise ValueError(
+            f"{_KEY}: the box head must classify by sigmoid focal loss; set "
+            "model.detector.roi_head.bbox_head.loss_cls=dict(type='FocalRoILoss') and "
+            "cls_predictor_cfg=dict(type='PriorLinear')."
+        )
+    if stage.kept_by != "p" and not isinstance(head, LocQualityHead):
+        raise ValueError(
+            f"{_KEY}.kept_by={stage.kept_by!r} needs a box head with a localisation "
+            f"quality, such as IntervalBBoxHead; {type(head).__name__} has none."
+        )
+
+
+def teacher_clusters(
+    roi_head: StandardRoIHead,
+    features: Features,
+    proposals: list[Tensor],
+    samples: SampleList,
+    stage: DenseStage,
+    taus_C: Tensor | None = None,
+) -> tuple[Clusters, list[InstanceData]]:
+    """Clusters of the teacher's proposals, and the kept boxes, in the weak views.
+
+    Args:
+        roi_head: the teacher's.
+        features: its feature maps of the weak views.
+        proposals: per image (n, 4) xyxy.
+        samples: data samples of the weak views.
+        stage: settings.
+        taus_C: a threshold for each class in place of ``stage.tau``.
+
+    Returns:
+        The clusters, and per image the kept boxes by falling rank with ``bboxes``,
+        ``scores`` (class probability), ``labels``, ``cluster`` and, where the box head
+        knows it, ``loc_scores``.
+    """
+    head = roi_head.bbox_head
+    rois = bbox2roi(proposals)
+    boxes_PC4, probs_PC, quality_PC = _decoded(roi_head, features, rois, samples)
+    taus_C, floors_C = class_floors(stage, head.num_classes, taus_C, probs_PC)
+    rows, labels = (probs_PC >= floors_C).nonzero(as_tuple=True)
+    scores, boxes = probs_PC[rows, labels], boxes_PC4[rows, labels]
+    images = rois[rows, 0].long()
+    ranks = scores
+    if stage.kept_by != "p":
+        ranks = ranking_scores(scores, quality_PC[rows, labels], stage.kept_by)
+    ranks = torch.where(scores >= taus_C[labels], ranks, -1.0)
+    iou_thr = stage.iou_thr
+    if iou_thr is None:
+        iou_thr = roi_head.test_cfg["nms"]["iou_threshold"]
+    groups = images * head.num_classes + labels
+    kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
+    priors = rois[rows, 1:]
+    found = gathered(kept, clusters, images, rows, labels, scores, priors, boxes, 0)
+    all_kept = InstanceData(bboxes=boxes[kept], scores=scores[kept])
+    all_kept.labels = labels[kept]
+    all_kept.cluster = torch.arange(len(kept), device=kept.device)
+    if quality_PC is not None:
+        all_kept.loc_scores = quality_PC[rows[kept], labels[kept]]
+    per_image = [all_kept[images[kept] == number] for number in range(len(samples))]
+    return found, per_image
+
+
+def _decoded(
+    roi_head: StandardRoIHead, features: Features, rois: Tensor, samples: SampleList
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Boxes (P, C, 4), class probabilities (P, C) and qualities (P, C) of all RoIs."""
+    head = roi_head.bbox_head
+    num_classes = head.num_classes
+    known = isinstance(head, LocQualityHead)
+    if len(rois) == 0:
+        probs = rois.new_zeros(0, num_classes)
+        boxes = rois.new_zeros(0, num_classes, 4)
+        return boxes, probs, probs if known else None
+    out = roi_head._bbox_forward(features, rois)
+    counts = torch.bincount(rois[:, 0].long(), minlength=len(samples)).tolist()
+    raw = head.predict_by_feat(
+        rois=rois.split(counts),
+        cls_scores=out["cls_score"].float().split(counts),
+        bbox_preds=out["bbox_pred"].float().split(counts),
+        batch_img_metas=[sample.metainfo for sample in samples],
+        rcnn_test_cfg=None,
+        rescale=False,
+    )
+    raw = [one for one, count in zip(raw, counts, strict=True) if count]
+    boxes = torch.cat([one.bboxes for one in raw]).float()
+    boxes = boxes.reshape(len(rois), -1, 4).expand(-1, num_classes, 4)
+    probs = torch.cat([one.scores for one in raw])[:, :num_classes].float()
+    if not known:
+        return boxes, probs, None
+    quality = torch.cat([one.loc_scores for one in raw]).float()
+    return boxes, probs, quality.reshape(len(rois), -1).expand(-1, num_classes)
+
+
+def student_lesson(guidance: DenseGuidance, stage: DenseStage) -> Lesson:
+    """What the student's R-CNN stage learns about the teacher's proposals.
+
+    Proposals that left the strong view or are hidden there teach nothing, nor do those
+    of a cluster whose kept box is.
+
+    Args:
+        guidance: mapped to the strong views.
+        stage: settings.
+    """
+    found, seen = guidance.stages["rcnn"], guidance.proposals_seen
+    touched = torch.cat([found.rows, found.unsure_rows])
+    background = seen.index_fill(0, touched, False)
+    visible = found.alive[found.clusters] & seen[found.rows]
+    taught = visible.nonzero(as_tuple=True)[0]
+    targets = found.boxes
+    if stage.box_target == "kept":
+        targets = found.kept_boxes[found.clusters]
+    return Lesson(
+        rows=found.rows[taught],
+        labels=found.labels[taught],
+        scores=found.scores[taught],
+        clusters=found.clusters[taught],
+        targets=targets[taught],
+        num_clusters=len(found),
+        background=background,
+    )
+
+
+def rcnn_losses(
+    roi_head: StandardRoIHead,
+    features: Features,
+    guidance: DenseGuidance,
+    stage: DenseStage,
+    class_weights_C: Tensor | None = None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The student's losses on the teacher's proposals, from one pass of its head.
+
+    Args:
+        roi_head: the student's.
+        features: its feature maps of the strong views.
+        guidance: mapped to the strong views.
+        stage: settings.
+        class_weights_C: see :func:`lesson_losses`.
+
+    Returns:
+        See :func:`lesson_losses`; the statistics also have those of
+        :func:`assignment_shares`.
+    """
+    head, boxes = roi_head.bbox_head, guidance.proposals
+    rois = torch.cat([guidance.proposal_images[:, None].to(boxes), boxes], dim=1)
+    out = roi_head._bbox_forward(features, rois)
+    logits, predicted = out["cls_score"], out["bbox_pred"]
+
+    def box_loss(rows: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        return box_head_rows(
+            head,
+            predicted[rows].float(),
+            rois[rows],
+            targets,
+            labels,
+            roi_head.train_cfg,
+        )
+
+    lesson = student_lesson(guidance, stage)
+    losses, stats = lesson_losses(
+        logits,
+        box_loss,
+        lesson,
+        stage,
+        focal_parameters(head),
+        class_weights_C,
+    )
+    losses["cls"] = losses["cls"] * head.loss_cls.loss_weight
+    losses["reg"] = losses["reg"] + predicted.sum() * 0.0
+    pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
+    stats.update(assignment_shares(guidance, lesson, pos_iou_thr))
+    return losses, stats
+
+
+def box_head_rows(
+    head: nn.Module,
+    predicted_M: Tensor,
+    rois_M5: Tensor,
+    targets: Tensor,
+    labels: Tensor,
+    train_cfg: dict,
+) -> Tensor:
+    """Box loss of each candidate (M,) by the head's own targets and losses.
+
+    Works with any box head of mmdet's interface; several box losses are added.
+    """
+    priors = rois_M5[:, 1:]
+    _, _, targets, weights = head._get_targets_single(
+        priors, priors[:0], targets, labels, train_cfg
+    )
+    losses = head.loss(
+        None,
+        predicted_M,
+        rois_M5,
+        labels,
+        torch.ones_like(targets[:, 0]),
+        targets,
+        weights,
+        reduction_override="none",
+    )
+    rows = [
+        v.reshape(len(rois_M5), -1).sum(1) for k, v in losses.items() if "loss" in k
+    ]
+    return torch.stack(rows).sum(0)

@@ -1,0 +1,272 @@
+"""DTG: the student learns from the teacher's NMS instead of from pseudo boxes.
+
+DTG-SSOD (NeurIPS 2022). The teacher's candidates are clustered by its own NMS (inverse
+NMS clustering); each of the student's corresponding candidates learns the class and
+the kept box of its cluster, and the clusters' score distributions are matched (rank
+matching). :mod:`ssod_mm.models.dense` has the two halves of each stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import OptConfigType
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ssod_mm.models.dense.anchors import (
+    anchor_clusters,
+    anchor_losses,
+    check_anchor_head,
+)
+from ssod_mm.models.dense.clusters import Clusters, DenseGuidance, ViewMap
+from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
+from ssod_mm.models.dense.settings import stage_settings
+from ssod_mm.models.dense.sparse import assigned_anchor_losses, assigned_roi_losses
+from ssod_mm.models.detectors.mean_teacher import MeanTeacher
+from ssod_mm.models.features import Features
+from ssod_mm.models.graph import zero_through_parameters
+from ssod_mm.models.pseudo_labels import above_threshold, pseudo_labelled
+from ssod_mm.structures import PseudoBoxes
+
+# Names of the losses of a stage, as mmdet's heads call them.
+_NAMES = {
+    "rpn": {"cls": "loss_rpn_cls", "reg": "loss_rpn_bbox", "rank": "loss_rpn_rank"},
+    "rcnn": {"cls": "loss_cls", "reg": "loss_bbox", "rank": "loss_rank"},
+    "head": {"cls": "loss_cls", "reg": "loss_bbox", "rank": "loss_rank"},
+}
+
+
+@MODELS.register_module()
+class DenseGuidanceTeacher(MeanTeacher):
+    """Dense teacher guidance for two-stage detectors and anchor-based one-stage ones.
+
+    As pseudo labels, for the log, for drawings and for ``sparse`` stages, it reports
+    what the teacher's NMS keeps.
+
+    Args:
+        *args: as in ``MeanTeacher``.
+        dense: settings of each stage, ``rpn`` and ``rcnn`` or for a one-stage detector
+            ``head``: dicts with the keys of :class:`DenseStage`.
+        class_balance: as in ``MeanTeacher``; its thresholds take the place of the last
+            stage's ``tau``, from which they set out, and its weights multiply the
+            losses of the R-CNN stage's clusters.
+        **kwargs: as in ``MeanTeacher``.
+
+    Raises:
+        ValueError: for settings or a detector that do not fit; names the config key.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        dense: OptConfigType = None,
+        class_balance: OptConfigType = None,
+        **kwargs: Any,
+    ) -> None:
+        if class_balance is not None:
+            # Its thresholds take tau's place, so they set out from there.
+            last = (dense or {}).get("rcnn") or (dense or {}).get("head") or {}
+            class_balance = {"tau": last.get("tau") or 0.45, **class_balance}
+        super().__init__(*args, class_balance=class_balance, **kwargs)
+        if self.settings.unsup_loss_weights:
+            raise ValueError(
+                "model.semi_train_cfg.unsup_loss_weights has no effect on dense "
+                "guidance: set cls_weight, reg_weight and rank_weight of the stages "
+                "in model.dense."
+            )
+        student = self.student
+        self.stages = stage_settings(dense, student, self.settings.score_thr)
+        self.two_stage = "rcnn" in self.stages
+        if self.two_stage:
+            check_roi_head(student.roi_head, self.stages["rcnn"])
+        for name in set(self.stages) - {"rcnn"}:
+            if name == "head" or self.stages[name].mode == "dense":
+                check_anchor_head(self._anchor_head(student), f"model.dense.{name}")
+
+    def _anchor_head(self, detector: torch.nn.Module) -> torch.nn.Module:
+        return detector.rpn_head if self.two_stage else detector.bbox_head
+
+    def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> DenseGuidance:
+        """Clusters of the teacher's candidates; called under no_grad.
+
+        Args:
+            inputs: weak views (B, 3, H, W).
+            samples: their data samples; not changed.
+
+        Returns:
+            Clusters of each dense stage and the kept boxes, in weak-view pixels.
+        """
+        features = self.teacher.extract_feat(inputs)
+        head = self._anchor_head(self.teacher)
+        maps = tuple([m.float() for m in level_maps] for level_maps in head(features))
+        balance = self.class_balance
+        taus = None if balance is None else balance.thresholds()
+        stages = {}
+        if not self.two_stage:
+            stages["head"] = anchor_clusters(
+                head, *maps, samples, self.stages["head"], taus
+            )
+            return DenseGuidance(_kept(stages["head"], len(samples)), stages=stages)
+        if self.stages["rpn"].mode == "dense":
+            stages["rpn"] = anchor_clusters(head, *maps, samples, self.stages["rpn"])
+        proposals = self._proposals(maps, samples)
+        stages["rcnn"], instances = teacher_clusters(
+            self.teacher.roi_head,
+            features,
+            proposals,
+            samples,
+            self.stages["rcnn"],
+            taus,
+        )
+        counts = torch.tensor([len(one) for one in proposals])
+        images = torch.repeat_interleave(counts).to(inputs.device)
+        return DenseGuidance(
+            instances,
+            stages=stages,
+            proposals=torch.cat(proposals),
+            proposal_images=images,
+        )
+
+    def _proposals(
+        self, maps: Sequence[list[Tensor]], samples: SampleList
+    ) -> list[Tensor]:
+        """The teacher's proposals of each image, as many as the student trains on."""
+        teacher = self.teacher
+        found = teacher.rpn_head.predict_by_feat(
+            *maps,
+            batch_img_metas=[sample.metainfo for sample in samples],
+            cfg=teacher.train_cfg.get("rpn_proposal", teacher.test_cfg.rpn),
+            rescale=False,
+        )
+        limit = self.stages["rcnn"].max_proposals
+        return [one.bboxes[:limit].float() for one in found]
+
+    def select(self, found: DenseGuidance) -> DenseGuidance:
+        """Everything: tau has selected the candidates.
+
+        Args:
+            found: what ``teacher_guidance`` gave.
+        """
+        return found
+
+    def to_student_view(
+        self, guidance: DenseGuidance, weak: SampleList, strong: SampleList
+    ) -> DenseGuidance:
+        """Guidance in the student's strong views.
+
+        Args:
+            guidance: in weak-view pixels.
+            weak: data samples of the weak views.
+            strong: data samples of the strong views, in the same image order.
+
+        Returns:
+            The same clusters; those whose kept box is not visible are marked.
+        """
+        moved = super().to_student_view(guidance, weak, strong)
+        device = guidance.instances[0].bboxes.device
+        view = ViewMap(weak, strong, self.settings, device)
+        stages = {name: view.clusters(one) for name, one in guidance.stages.items()}
+        if not self.two_stage:
+            return DenseGuidance(moved.instances, stages=stages)
+        images = guidance.proposal_images
+        proposals, seen = view(guidance.proposals, images)
+        return DenseGuidance(
+            moved.instances,
+            stages=stages,
+            proposals=proposals,
+            proposal_images=images,
+            proposals_seen=seen,
+        )
+
+    def guided_loss(
+        self,
+        features: Features,
+        samples: SampleList,
+        guidance: DenseGuidance,
+        weight: float,
+    ) -> dict[str, Tensor]:
+        """Student's losses on strong views, named ``unsup_*``, and statistics.
+
+        Args:
+            features: feature maps of the strong views.
+            samples: their data samples.
+            guidance: in strong-view pixels.
+            weight: alpha of this iteration.
+
+        Returns:
+            Weighted losses; every trainable parameter of the student's heads stays in
+            the graph.
+        """
+        maps = self._anchor_head(self.student)(features)
+        sparse = above_threshold(
+            guidance, self.settings.score_thr, self.settings.ignore_thr
+        )
+        losses: dict[str, Tensor] = {}
+        stats: dict[str, Tensor] = {}
+        for name, stage in self.stages.items():
+            if stage.mode == "dense":
+                made, notes = self._dense_loss(name, features, maps, samples, guidance)
+                notes["clusters"] = notes["clusters"] / len(samples)
+                stats.update({f"{name}_{key}": one for key, one in notes.items()})
+                taught = len(guidance.stages[name]) > 0
+            else:
+                made = self._sparse_loss(name, features, maps, samples, sparse)
+                taught = any(len(one) for one in sparse.instances)
+            factor = weight if taught else weight * self.settings.empty_weight
+            losses.update(reweight_loss_dict(made, factor))
+        return {**rename_loss_dict("unsup_", losses), **stats}
+
+    def _dense_loss(
+        self,
+        name: str,
+        features: Features,
+        maps: Sequence[list[Tensor]],
+        samples: SampleList,
+        guidance: DenseGuidance,
+    ) -> tuple[dict, dict]:
+        """Losses and statistics of a stage that learns from clusters."""
+        stage, balance = self.stages[name], self.class_balance
+        weights = None
+        if name == "rcnn":
+            if balance is not None and balance.g2:
+                weights = balance.weights()
+            made, notes = rcnn_losses(
+                self.student.roi_head, features, guidance, stage, weights
+            )
+        else:
+            head, found = self._anchor_head(self.student), guidance.stages[name]
+            made, notes = anchor_losses(head, *maps, samples, found, stage)
+        return {_NAMES[name][key]: value for key, value in made.items()}, notes
+
+    def _sparse_loss(
+        self,
+        name: str,
+        features: Features,
+        maps: Sequence[list[Tensor]],
+        samples: SampleList,
+        sparse: PseudoBoxes,
+    ) -> dict:
+        """Losses of a stage that learns from pseudo boxes, or not at all."""
+        head = self._anchor_head(self.student)
+        if self.stages[name].mode == "off":
+            part = self.student.roi_head if name == "rcnn" else head
+            return {_NAMES[name]["cls"]: zero_through_parameters(part)}
+        samples = pseudo_labelled(samples, sparse)
+        if name != "rcnn":
+            return assigned_anchor_losses(head, name == "rpn", maps, samples)
+        with self.class_weighting():
+            return assigned_roi_losses(self.student, features, maps, samples)
+
+
+def _kept(found: Clusters, num_images: int) -> list[InstanceData]:
+    """Kept boxes of each image by falling score."""
+    kept = InstanceData(bboxes=found.kept_boxes, scores=found.scores[found.kept])
+    kept.labels = found.labels[found.kept]
+    images = found.images[found.kept]
+    return [kept[images == number] for number in range(num_images)]

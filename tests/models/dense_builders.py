@@ -1,0 +1,74 @@
+"""Tiny detectors with focal RoI heads under dense guidance."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+
+from tests.helpers import tiny_detector_cfg
+from tests.models.builders import NUM_CLASSES, one_stage_cfg
+
+FOCAL = dict(
+    loss_cls=dict(type="FocalRoILoss"), cls_predictor_cfg=dict(type="PriorLinear")
+)
+
+
+def focal_cfg(**head) -> dict:
+    """The tiny Faster R-CNN with sigmoid focal classification."""
+    cfg = tiny_detector_cfg(NUM_CLASSES)
+    cfg["roi_head"]["bbox_head"].update({**FOCAL, **head})
+    return cfg
+
+
+def retina_cfg() -> dict:
+    """The tiny RetinaNet."""
+    return one_stage_cfg("RetinaHead")
+
+
+def build_dense(dense=None, cfg=None, seed=0, certain=True, **arguments):
+    """A DenseGuidanceTeacher in train mode, teacher equal to student.
+
+    Args:
+        dense: ``model.dense``.
+        cfg: config of the detector; the focal Faster R-CNN where None.
+        seed: seed of the weights.
+        certain: draw wide classifiers, so that scores spread over (0, 1) and an
+            untrained teacher has candidates.
+        **arguments: keys of ``semi_train_cfg``; ``class_balance`` apart.
+    """
+    from ssod_mm.models import DenseGuidanceTeacher  # registers
+
+    torch.manual_seed(seed)
+    cfg = cfg or focal_cfg()
+    balance = arguments.pop("class_balance", None)
+    model = MODELS.build(
+        ConfigDict(
+            type=DenseGuidanceTeacher.__name__,
+            detector=cfg,
+            dense=dense,
+            class_balance=balance,
+            data_preprocessor=dict(
+                type="MultiBranchDataPreprocessor",
+                data_preprocessor=cfg["data_preprocessor"],
+            ),
+            semi_train_cfg={"score_thr": 0.9, **arguments},
+        )
+    )
+    model.init_weights()
+    if certain:
+        spread_scores(model.student)
+    model.teacher.load_state_dict(model.student.state_dict())
+    return model.train()
+
+
+@torch.no_grad()
+def spread_scores(detector) -> None:
+    """Widen the classifiers and unbias them."""
+    if hasattr(detector, "rpn_head"):
+        layers = [detector.rpn_head.rpn_cls, detector.roi_head.bbox_head.fc_cls]
+    else:
+        layers = [detector.bbox_head.retina_cls]
+    for layer in layers:
+        torch.nn.init.normal_(layer.weight, std=1.5)
+        torch.nn.init.zeros_(layer.bias)
