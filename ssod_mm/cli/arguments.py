@@ -12,10 +12,15 @@ from mmengine.config import DictAction
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add CONFIG and the options that complete it."""
     parser.add_argument("config", help="a path, or a path relative to configs/")
+    parser.add_argument("--work-dir", help="output folder")
+    add_override_arguments(parser)
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that complete a config, or several alike."""
     parser.add_argument("--fold", type=int, help="number of the label split, from 1")
     parser.add_argument("--percent", type=_number, help="labelled images in percent")
     parser.add_argument("--seed", type=int, help="seed of data order and training")
-    parser.add_argument("--work-dir", help="output folder")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -45,7 +50,7 @@ def add_check_argument(parser: argparse.ArgumentParser) -> None:
 def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of ``resolve_config`` that these options stand for."""
     names = ("fold", "percent", "seed", "work_dir", "cfg_options")
-    return {name: getattr(arguments, name) for name in names}
+    return {name: getattr(arguments, name, None) for name in names}
 
 
 def set_local_rank(arguments: argparse.Namespace) -> None:

@@ -147,6 +147,38 @@ def class_colours(num_classes: int) -> list[Colour]:
     return [tuple(int(value) for value in colour) for colour in rgb]
 
 
+def detections_picture(
+    source: Path, prediction: DetDataSample, classes: Sequence[str], score_thr: float
+) -> np.ndarray:
+    """An image file with its detections drawn.
+
+    Args:
+        source: the image file.
+        prediction: with ``pred_instances`` in pixels of the image.
+        classes: names behind the labels.
+        score_thr: least score to draw, in [0, 1].
+
+    Returns:
+        (H, W, 3) uint8 BGR, as OpenCV reads and writes it.
+    """
+    picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
+    found = prediction.pred_instances
+    # the best are drawn last, on top
+    found = found[found.scores >= score_thr].cpu()
+    found = found[found.scores.argsort()]
+    labels = found.labels.tolist()
+    colours = class_colours(len(classes))
+    return draw_boxes(
+        picture,
+        found.bboxes.numpy(),
+        [
+            f"{classes[label]} {score:.2f}"
+            for label, score in zip(labels, found.scores.tolist(), strict=True)
+        ],
+        [colours[label][::-1] for label in labels],
+    )
+
+
 def draw_detections(
     source: Path,
     prediction: DetDataSample,
@@ -163,21 +195,6 @@ def draw_detections(
         score_thr: least score to draw, in [0, 1].
         target: the file to write, of the same format; folders are made.
     """
-    picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
-    found = prediction.pred_instances
-    # the best are drawn last, on top
-    found = found[found.scores >= score_thr].cpu()
-    found = found[found.scores.argsort()]
-    labels = found.labels.tolist()
-    colours = class_colours(len(classes))
-    draw_boxes(
-        picture,
-        found.bboxes.numpy(),
-        [
-            f"{classes[label]} {score:.2f}"
-            for label, score in zip(labels, found.scores.tolist(), strict=True)
-        ],
-        [colours[label][::-1] for label in labels],
-    )
+    picture = detections_picture(source, prediction, classes, score_thr)
     target.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(target), picture)

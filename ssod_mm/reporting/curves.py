@@ -15,7 +15,7 @@ class Curve:
 
     Attributes:
         label: name in the legend.
-        points: (iteration, value) pairs; an empty curve is left out.
+        points: pairs of, mostly, iteration and value; an empty curve is left out.
     """
 
     label: str
@@ -30,11 +30,13 @@ class Panel:
         title: what it shows.
         ylabel: name and unit of the values.
         curves: its lines.
+        xlabel: name and unit of what runs along the axis.
     """
 
     title: str
     ylabel: str
     curves: Sequence[Curve]
+    xlabel: str = "iteration"
 
 
 def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
@@ -60,7 +62,7 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
             if curve.points:
                 steps, values = zip(*curve.points, strict=True)
                 axis.plot(steps, values, marker="o", markersize=3, label=curve.label)
-        axis.set(title=panel.title, xlabel="iteration", ylabel=panel.ylabel)
+        axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8)

@@ -1,0 +1,116 @@
+"""Detections of several models on the same images, drawn side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.utils import track_iter_progress
+
+from ssod_mm.engine.inference import load_detector, predict_images
+from ssod_mm.engine.predictions import image_files
+from ssod_mm.evaluation.drawing import (
+    TRUTH_COLOUR,
+    detections_picture,
+    draw_boxes,
+    side_by_side,
+    titled,
+)
+from ssod_mm.evaluation.hidden_truth import HiddenTruth
+
+
+@dataclass(frozen=True)
+class ComparedModel:
+    """One column of the drawings.
+
+    Attributes:
+        name: its title.
+        cfg: the config of its training, resolved.
+        checkpoint: its weights.
+    """
+
+    name: str
+    cfg: Config
+    checkpoint: str | Path
+
+
+def compare_drawings(
+    models: Sequence[ComparedModel],
+    sources: Sequence[str | Path],
+    out: str | Path,
+    which: str,
+    score_thr: float,
+    device: str | torch.device,
+    truth_file: str | Path | None = None,
+) -> str:
+    """Write one picture for each image: the truth, if known, and each model.
+
+    Args:
+        models: the columns, at least one.
+        sources: image files, and folders to search with all that is inside.
+        out: folder to write to; made if absent.
+        which: "teacher" or "student".
+        score_thr: least score, in [0, 1].
+        device: where to run.
+        truth_file: COCO json with boxes of the images; None for no truth.
+
+    Returns:
+        One line about what was drawn.
+
+    Raises:
+        FileNotFoundError: no such checkpoint, source or json.
+        ValueError: a checkpoint does not fit, models of different classes,
+            ``score_thr`` out of range, or no image could be read.
+    """
+    if not 0 <= score_thr <= 1:
+        raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+    pairs = image_files(sources)
+    detectors = [
+        load_detector(one.cfg, one.checkpoint, which, device) for one in models
+    ]
+    all_classes = {tuple(one.dataset_meta["classes"]) for one in detectors}
+    if len(all_classes) > 1:
+        raise ValueError(f"the models have different classes: {sorted(all_classes)}")
+    classes = all_classes.pop()
+    truth = HiddenTruth(truth_file, classes, "--truth") if truth_file else None
+    paths = [path for path, _ in pairs]
+    streams = [
+        predict_images(detector, model.cfg, paths)
+        for detector, model in zip(detectors, models, strict=True)
+    ]
+    rows = zip(pairs, *streams, strict=True)
+    drawn = 0
+    for (path, name), *samples in track_iter_progress((rows, len(pairs))):
+        if any(sample is None for sample in samples):
+            continue
+        columns = [] if truth is None else [_truth_column(path, truth, classes)]
+        columns += [
+            titled(detections_picture(path, sample, classes, score_thr), model.name)
+            for sample, model in zip(samples, models, strict=True)
+        ]
+        target = Path(out) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(target), side_by_side(columns))
+        drawn += 1
+    if not drawn:
+        raise ValueError(f"none of the {len(pairs)} images could be read")
+    return f"{drawn} pictures in {out}; {len(pairs) - drawn} images left out"
+
+
+def _truth_column(path: Path, truth: HiddenTruth, classes: Sequence[str]) -> np.ndarray:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    known = truth.find(path)
+    if known is None:
+        return titled(picture, "no truth")
+    draw_boxes(
+        picture,
+        known.bboxes.numpy(),
+        [classes[label] for label in known.labels.tolist()],
+        TRUTH_COLOUR[::-1],
+    )
+    return titled(picture, "truth")

@@ -1,0 +1,79 @@
+"""Draw the detections of several runs side by side, one picture for each image.
+
+python tools/compare_drawings.py IMAGES... --run NAME CONFIG CHECKPOINT [--run ...]
+    --out DIR
+
+IMAGES are files or folders. --truth FILE.json (COCO format) adds the true boxes as the
+first column.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from ssod_mm.cli.arguments import add_override_arguments, config_overrides
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="+", help="image files, folders of images")
+    parser.add_argument(
+        "--run",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("NAME", "CONFIG", "CHECKPOINT"),
+        help="a column of the pictures; give the option once for each",
+    )
+    parser.add_argument("--out", required=True, help="output folder")
+    parser.add_argument("--truth", metavar="FILE", help="COCO json with true boxes")
+    parser.add_argument("--which", choices=["teacher", "student"], default="teacher")
+    parser.add_argument(
+        "--score-thr", type=float, default=0.5, help="least score, 0 to 1"
+    )
+    parser.add_argument("--device", help="default: CUDA if there is any")
+    add_override_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Draw."""
+    arguments = parse_arguments()
+    with one_line_errors():
+        configs = [
+            resolve_config(
+                load_config(config, arguments.cfg_options),
+                check_files=(),
+                **config_overrides(arguments),
+            )
+            for _, config, _ in arguments.run
+        ]
+        # Only now, so that a mistake in the command is reported at once.
+        from mmengine.device import get_device
+
+        from ssod_mm.engine.comparison import ComparedModel, compare_drawings
+
+        models = [
+            ComparedModel(name, cfg, checkpoint)
+            for (name, _, checkpoint), cfg in zip(arguments.run, configs, strict=True)
+        ]
+        summary = compare_drawings(
+            models,
+            arguments.images,
+            arguments.out,
+            arguments.which,
+            arguments.score_thr,
+            arguments.device or get_device(),
+            arguments.truth,
+        )
+        print(f"\n{summary}")
+
+
+if __name__ == "__main__":
+    main()
