@@ -16,7 +16,6 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
-from ssod_mm.maths.boxes import clip_boxes
 from ssod_mm.maths.intervals import (
     decode_sides,
     encode_sides,
@@ -109,9 +108,11 @@ class IntervalBBoxCoder(BaseBBoxCoder):
         boxes = decode_sides(
             get_box_tensor(bboxes), *self.split(pred_bboxes), self.segment_scale
         )
-        if not self.clip_border or max_shape is None:
-            return boxes
-        return clip_boxes(boxes, boxes.new_tensor([max_shape[:2]]))
+        if self.clip_border and max_shape is not None:
+            height, width = max_shape[:2]
+            boxes[:, 0::2].clamp_(min=0, max=width)
+            boxes[:, 1::2].clamp_(min=0, max=height)
+        return boxes
 
 
 @MODELS.register_module()
