@@ -11,8 +11,10 @@ from ssod_mm.models.detectors import (
     SemiTrainConfig,
 )
 from ssod_mm.models.heads import FocalRoILoss, GaussianBBoxHead, IntervalBBoxHead
+from ssod_mm.models.preprocessor import BranchDataPreprocessor
 
 __all__ = [
+    "BranchDataPreprocessor",
     "CertaintyTeacher",
     "ClassBalance",
     "DenseGuidanceTeacher",

@@ -59,7 +59,7 @@ def joint_features(
     Returns:
         For each group a tuple of feature maps (B_i, C, h, w).
     """
-    if len(groups) == 1 or padding_waste(groups) > max_waste:
+    if len(groups) < 2 or padding_waste(groups) > max_waste:
         return [tuple(detector.extract_feat(group)) for group in groups]
     features = detector.extract_feat(stack_padded(groups))
     sizes = [group.shape[0] for group in groups]

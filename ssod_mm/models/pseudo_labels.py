@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -66,3 +67,32 @@ def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:
             )
         made.append(one)
     return made
+
+
+def teaching_stats(
+    weight: float, labels: PseudoBoxes | None, num_found: int, like: Tensor
+) -> dict[str, Tensor]:
+    """Figures of one step for the log, as tensors so that no value is fetched here.
+
+    Args:
+        weight: weight of the unlabelled loss.
+        labels: what was taught; None for nothing.
+        num_found: the teacher's detections.
+        like: a tensor on the device.
+
+    Returns:
+        ``unsup_weight``, ``pseudo_per_image``, ``pseudo_kept_ratio``, ``pseudo_score``.
+    """
+    instances = labels.instances if labels else []
+    num_kept = sum(len(one) for one in instances)
+    if num_kept:
+        score = torch.cat([one.scores for one in instances]).mean()
+    else:
+        score = like.new_zeros(())
+    values = {
+        "unsup_weight": weight,
+        "pseudo_per_image": num_kept / max(len(instances), 1),
+        "pseudo_kept_ratio": num_kept / max(num_found, 1),
+    }
+    stats = {key: torch.tensor(float(value)) for key, value in values.items()}
+    return {**stats, "pseudo_score": score}

@@ -19,13 +19,16 @@ from mmdet.structures import DetDataSample, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from torch import Tensor, nn
 
-from ssod_mm.maths.ema import unsup_weight
 from ssod_mm.models.class_balance import build_class_balance, weighted_foreground
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import Features, joint_features, use_features
 from ssod_mm.models.geometry import to_student_view
-from ssod_mm.models.graph import anchor_empty_losses
-from ssod_mm.models.pseudo_labels import above_threshold, pseudo_labelled
+from ssod_mm.models.graph import anchor_empty_losses, zero_through_parameters
+from ssod_mm.models.pseudo_labels import (
+    above_threshold,
+    pseudo_labelled,
+    teaching_stats,
+)
 from ssod_mm.structures import PseudoBoxes, TeachingStep
 
 
@@ -95,7 +98,8 @@ class MeanTeacher(SemiBaseDetector):
 
         Args:
             multi_batch_inputs: image batches (B, 3, H, W) of the branches ``sup``,
-                ``unsup_teacher`` and ``unsup_student``.
+                ``unsup_teacher`` and ``unsup_student``; a branch without images in
+                this batch is left out.
             multi_batch_data_samples: their data samples, in the same order.
 
         Returns:
@@ -103,44 +107,68 @@ class MeanTeacher(SemiBaseDetector):
             their names.
         """
         inputs, samples = multi_batch_inputs, multi_batch_data_samples
-        weight = unsup_weight(
-            self.iteration,
-            self.settings.unsup_weight,
-            self.settings.burn_in,
-            self.settings.ramp_iters,
-        )
-        teaches = weight > 0 and "unsup_student" in inputs
-        groups = [inputs["sup"]] + ([inputs["unsup_student"]] if teaches else [])
-        features = joint_features(self.student, groups, self.settings.max_waste)
-        losses = self.supervised_loss(features[0], samples["sup"])
-        if not teaches:
-            self.last_step = None
-            return {**losses, **self._diagnostics(0.0, None, 0, inputs["sup"])}
-
-        with torch.no_grad():
-            found = self.teacher_guidance(
-                inputs["unsup_teacher"], samples["unsup_teacher"]
+        weight = self.settings.unsup_weight_at(self.iteration)
+        learnt = ("sup", "unsup_student") if weight > 0 else ("sup",)
+        learnt = [branch for branch in learnt if branch in inputs]
+        groups = [inputs[branch] for branch in learnt]
+        found = joint_features(self.student, groups, self.settings.max_waste)
+        features = dict(zip(learnt, found, strict=True))
+        shares = self.settings.branch_shares(inputs)
+        losses = {}
+        if "sup" in features:
+            losses = self.supervised_loss(features["sup"], samples["sup"])
+            losses = reweight_loss_dict(losses, shares["sup"])
+        if "unsup_student" in features:
+            weight *= shares["unsup_student"]
+            taught = self.unsupervised_loss(
+                features["unsup_student"], inputs, samples, weight
             )
+            return {**losses, **taught}
+        self.last_step = None
+        if weight > 0 and self.class_balance is not None:
+            self.class_balance.observe([])  # other processes wait for this one
+        if not losses:
+            losses = {"sup_loss_cls": zero_through_parameters(self.student)}
+        like = next(iter(inputs.values()))
+        return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def unsupervised_loss(
+        self,
+        features: Features,
+        inputs: dict[str, Tensor],
+        samples: dict[str, SampleList],
+        weight: float,
+    ) -> dict[str, Tensor]:
+        """Let the teacher label the weak views and the student learn in the strong.
+
+        Args:
+            features: feature maps of the strong views.
+            inputs: image batches of the branches.
+            samples: their data samples.
+            weight: weight of the unlabelled loss in this iteration.
+
+        Returns:
+            ``unsup_*`` losses and diagnostics.
+        """
+        weak, strong = samples["unsup_teacher"], samples["unsup_student"]
+        with torch.no_grad():
+            found = self.teacher_guidance(inputs["unsup_teacher"], weak)
             if self.class_balance is not None:
                 self.class_balance.observe(found.instances)
             kept = self.select(found)
-        guidance = self.to_student_view(
-            kept, samples["unsup_teacher"], samples["unsup_student"]
-        )
-        losses.update(
-            self.guided_loss(features[1], samples["unsup_student"], guidance, weight)
-        )
+        guidance = self.to_student_view(kept, weak, strong)
+        losses = self.guided_loss(features, strong, guidance, weight)
         self.last_step = TeachingStep(
             inputs_weak=inputs["unsup_teacher"],
             inputs_strong=inputs["unsup_student"],
-            samples_weak=samples["unsup_teacher"],
-            samples_strong=samples["unsup_student"],
+            samples_weak=weak,
+            samples_strong=strong,
             labels_weak=kept,
             labels_strong=guidance,
         )
         num_found = sum(len(one) for one in found.instances)
-        stats = self._diagnostics(weight, guidance, num_found, inputs["sup"])
-        return {**losses, **stats}
+        like = inputs["unsup_student"]
+        return {**losses, **teaching_stats(weight, guidance, num_found, like)}
 
     def supervised_loss(
         self, features: Features, samples: SampleList
@@ -239,15 +267,7 @@ class MeanTeacher(SemiBaseDetector):
         losses = self.student_loss(features, pseudo_labelled(samples, guidance))
         if not any(len(pseudo) for pseudo in guidance.instances):
             weight = weight * self.settings.empty_weight
-        factors = self.settings.unsup_loss_weights or {}
-        unknown = sorted(set(factors) - set(losses))
-        if unknown:
-            raise ValueError(
-                "model.semi_train_cfg.unsup_loss_weights names unknown loss(es) "
-                f"{unknown}; this detector has {sorted(k for k in losses)}."
-            )
-        for name, factor in factors.items():
-            losses.update(reweight_loss_dict({name: losses[name]}, factor))
+        losses = self.settings.weigh_unsup_losses(losses)
         return rename_loss_dict("unsup_", reweight_loss_dict(losses, weight))
 
     def student_loss(self, features: Features, samples: SampleList) -> dict:
@@ -271,22 +291,3 @@ class MeanTeacher(SemiBaseDetector):
         if self.class_balance is None or not self.class_balance.g2:
             return nullcontext()
         return weighted_foreground(self.student, self.class_balance.weights())
-
-    @staticmethod
-    def _diagnostics(
-        weight: float, labels: PseudoBoxes | None, num_found: int, like: Tensor
-    ) -> dict[str, Tensor]:
-        """Scalars for the log, as tensors so that no value is fetched here."""
-        instances = labels.instances if labels else []
-        num_kept = sum(len(one) for one in instances)
-        if num_kept:
-            score = torch.cat([one.scores for one in instances]).mean()
-        else:
-            score = like.new_zeros(())
-        values = {
-            "unsup_weight": weight,
-            "pseudo_per_image": num_kept / max(len(instances), 1),
-            "pseudo_kept_ratio": num_kept / max(num_found, 1),
-        }
-        stats = {key: torch.tensor(float(value)) for key, value in values.items()}
-        return {**stats, "pseudo_score": score}

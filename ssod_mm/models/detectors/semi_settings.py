@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mmdet.models.utils import reweight_loss_dict
 from mmdet.utils import OptConfigType
+from torch import Tensor
+
+from ssod_mm.maths.ema import unsup_weight
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class SemiTrainConfig:
         min_visible: smallest share of a pseudo box inside the strong view and under
             no erased patch.
         box_hull: hull of a rotated box, ``"corners"`` or ``"ellipse"``.
+        weight_by_images: weight the labelled and the unlabelled loss by their shares of
+            the batch's images, for batches drawn from the union of both, whose
+            composition varies.
         empty_weight: factor on the unlabelled loss of a batch without any pseudo
             label; 0 keeps a hesitant teacher from teaching that all is background.
         unsup_loss_weights: factors on single unlabelled losses by their mmdet name,
@@ -44,6 +51,7 @@ class SemiTrainConfig:
     min_box_wh: tuple[float, float] = (1.0, 1.0)
     min_visible: float = 0.1
     box_hull: str = "corners"
+    weight_by_images: bool = False
     empty_weight: float = 0.0
     unsup_loss_weights: dict[str, float] | None = None
     joint_forward: bool | float = 0.1
@@ -98,3 +106,45 @@ class SemiTrainConfig:
         if self.joint_forward is True:
             return math.inf
         return -1.0 if self.joint_forward is False else float(self.joint_forward)
+
+    def unsup_weight_at(self, iteration: int) -> float:
+        """Weight of the unlabelled loss at a 0-based iteration."""
+        return unsup_weight(iteration, self.unsup_weight, self.burn_in, self.ramp_iters)
+
+    def branch_shares(self, inputs: dict[str, Tensor]) -> dict[str, float]:
+        """Factors on the losses of the branches, from the batch's composition.
+
+        Args:
+            inputs: image batches of the branches.
+
+        Returns:
+            1 for each branch; with ``weight_by_images`` its share of the images.
+        """
+        if not self.weight_by_images:
+            return dict.fromkeys(inputs, 1.0)
+        counts = {key: len(inputs.get(key, ())) for key in ("sup", "unsup_student")}
+        return {key: n / sum(counts.values()) for key, n in counts.items()}
+
+    def weigh_unsup_losses(self, losses: dict) -> dict:
+        """Apply ``unsup_loss_weights``.
+
+        Args:
+            losses: mmdet's loss dict.
+
+        Returns:
+            The weighted losses.
+
+        Raises:
+            ValueError: a name that is not among the losses.
+        """
+        factors = self.unsup_loss_weights or {}
+        unknown = sorted(set(factors) - set(losses))
+        if unknown:
+            raise ValueError(
+                "model.semi_train_cfg.unsup_loss_weights names unknown loss(es) "
+                f"{unknown}; this detector has {sorted(losses)}."
+            )
+        weighted = dict(losses)
+        for name, factor in factors.items():
+            weighted.update(reweight_loss_dict({name: losses[name]}, factor))
+        return weighted
