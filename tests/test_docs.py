@@ -22,6 +22,7 @@ import ssod_mm.evaluation  # noqa: F401  registers what the pages name
 from ssod_mm.cli.lookup import find_config, load_config
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
 from ssod_mm.models import SemiTrainConfig
+from ssod_mm.models.detectors.lerprc_settings import LerConfig, PrcConfig
 from tests.docs_text import (
     GAP,
     METHODS,
@@ -39,6 +40,11 @@ from tests.docs_text import (
     table_after,
 )
 
+SETTINGS = {
+    "model.semi_train_cfg": SemiTrainConfig,
+    "model.ler": LerConfig,
+    "model.prc": PrcConfig,
+}
 each_page = pytest.mark.parametrize("page", TEXTS)
 
 
@@ -95,6 +101,7 @@ def test_config_keys_exist(page):
         "mean_teacher/mean_teacher_frcnn_r50_180k_coco_p10",
         "mean_teacher/mean_teacher_frcnn_r50_72k_voc",
         "certainty/certainty_ifrcnn_r18_short_shapes_p05",
+        "lerprc/lerprc_gfrcnn_r18_short_shapes_p05",
     )
     cfgs = [load_config(name) for name in names]
     first = (
@@ -110,8 +117,8 @@ def test_config_keys_exist(page):
 def takes_key(cfg: Config, key: str) -> bool:
     """Whether a config has a key, or the class that the key's dict builds takes it."""
     parent, _, name = key.rpartition(".")
-    if parent == "model.semi_train_cfg":
-        return name in SemiTrainConfig.__dataclass_fields__
+    if parent in SETTINGS:
+        return name in SETTINGS[parent].__dataclass_fields__
     if has_key(cfg, key):
         return True
     node = cfg

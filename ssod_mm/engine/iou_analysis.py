@@ -81,7 +81,7 @@ def analyse_iou(
     if not 0 <= score_thr <= 1:
         raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
     model = load_detector(cfg, checkpoint, which, device)
-    loader = Runner.build_dataloader(_loader_cfg(cfg, part))
+    loader = Runner.build_dataloader(part_loader_cfg(cfg, part))
     dataset = loader.dataset
     classes = tuple(dataset.metainfo["classes"])
     if classes != tuple(model.dataset_meta["classes"]):
@@ -92,7 +92,7 @@ def analyse_iou(
     truth = HiddenTruth(dataset.ann_file, classes, "the annotations")
     totals = [PseudoLabelCounts.zeros(len(classes)) for _ in THRESHOLDS]
     detections: list[dict] = []
-    for samples in _predictions(model, loader):
+    for samples in predictions(model, loader):
         detections += _coco_results(samples, dataset.cat_ids)
         counts = match_counts(
             [_sure_boxes(sample, score_thr) for sample in samples],
@@ -114,8 +114,20 @@ def analyse_iou(
     )
 
 
-def _loader_cfg(cfg: Config, part: str) -> ConfigDict:
-    """The test loader, over the unlabelled images where these are asked for."""
+def part_loader_cfg(cfg: Config, part: str) -> ConfigDict:
+    """The test loader, over the unlabelled images where these are asked for.
+
+    Args:
+        cfg: the config of the training, resolved.
+        part: "test", or "unlabelled" for the training images with withheld truth.
+
+    Returns:
+        Config of a data loader whose ``dataset.ann_file`` is the truth.
+
+    Raises:
+        FileNotFoundError: no such annotations.
+        ValueError: the config names no test data or no withheld truth.
+    """
     if cfg.get("test_dataloader") is None:
         raise ValueError("the config has no test_dataloader")
     loader = copy.deepcopy(cfg.test_dataloader)
@@ -137,7 +149,8 @@ def _loader_cfg(cfg: Config, part: str) -> ConfigDict:
 
 
 @torch.no_grad()
-def _predictions(model: nn.Module, loader: DataLoader) -> Iterator[list[DetDataSample]]:
+def predictions(model: nn.Module, loader: DataLoader) -> Iterator[list[DetDataSample]]:
+    """Detections batch by batch, on the CPU, boxes in pixels of the image files."""
     for batch in track_iter_progress((loader, len(loader))):
         yield [sample.cpu() for sample in model.test_step(batch)]
 
