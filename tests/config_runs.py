@@ -23,6 +23,8 @@ from tests.helpers import make_tiny_coco
 SCALE = (128, 96)
 WIDTH, FC_WIDTH, NUM_BOXES = 32, 64, 20
 REPORTING = ("PseudoLabelQualityHook", "ClassBalanceLogHook")
+# What an untrained detector passes: objectness 0.5, class probability 0.01.
+DENSE_TAU = {"rpn": 0.5, "rcnn": 0.005, "head": 0.01}
 ANY_WIDTH = ("in_channels", "out_channels", "feat_channels")
 ROOT_OF_DATASET = {
     "coco": "coco",
@@ -33,8 +35,15 @@ ROOT_OF_DATASET = {
     "folder": "folder",
     "folder_images": "folder",
 }
-SLUGS = ("supervised", "mean_teacher", "soft_teacher", "certainty", "lerprc")
-DETECTORS = ("frcnn", "ifrcnn", "gfrcnn", "cascade", "retinanet", "fcos")
+SLUGS = (
+    "supervised",
+    "mean_teacher",
+    "soft_teacher",
+    "certainty",
+    "lerprc",
+    "dtg",
+)
+DETECTORS = ("frcnn", "ifrcnn", "gfrcnn", "ffrcnn", "cascade", "retinanet", "fcos")
 BACKBONES = ("r50", "mnv2", "r18")
 ITERATIONS = (
     "6k",
@@ -45,6 +54,7 @@ ITERATIONS = (
     "72k",
     "90k",
     "180k",
+    "360k",
     "540k",
     "720k",
     "short",
@@ -162,6 +172,9 @@ def shrink(cfg: Config, max_iters: int = 1) -> Config:
             step.update(num_workers=0, persistent_workers=False)
     for part in dicts_in(cfg.model):
         _shrink_part(part)
+    for name, stage in cfg.model.get("dense", {}).items():
+        stage["tau"] = DENSE_TAU[name]
+        cfg.model["semi_train_cfg"]["score_thr"] = DENSE_TAU["rcnn"]
     for hook in cfg.custom_hooks:
         if "interval" in hook or hook["type"] in REPORTING:
             hook["interval"] = 1

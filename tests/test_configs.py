@@ -30,6 +30,7 @@ BOX_HEADS = {
     "frcnn": "Shared2FCBBoxHead",
     "ifrcnn": "IntervalBBoxHead",
     "gfrcnn": "GaussianBBoxHead",
+    "ffrcnn": "Shared2FCBBoxHead",
 }
 each_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 
@@ -92,6 +93,7 @@ def test_name_says_what_the_config_holds(path: Path):
         "soft_teacher": "SoftTeacher",
         "certainty": "CertaintyTeacher",
         "lerprc": "LerPrcTeacher",
+        "dtg": "DenseGuidanceTeacher",
     }[name["slug"]]
     assert cfg.model.type == kind
     detector = cfg.model.get("detector", cfg.model)
@@ -99,6 +101,7 @@ def test_name_says_what_the_config_holds(path: Path):
         "frcnn": "FasterRCNN",
         "ifrcnn": "FasterRCNN",
         "gfrcnn": "FasterRCNN",
+        "ffrcnn": "FasterRCNN",
         "cascade": "CascadeRCNN",
         "retinanet": "RetinaNet",
         "fcos": "FCOS",
@@ -106,6 +109,8 @@ def test_name_says_what_the_config_holds(path: Path):
     assert detector.type == detectors[name["detector"]]
     if name["detector"] in BOX_HEADS and name["switch"] != "no_ca":
         assert detector.roi_head.bbox_head.type == BOX_HEADS[name["detector"]]
+    if name["detector"] == "ffrcnn":
+        assert detector.roi_head.bbox_head.loss_cls.type == "FocalRoILoss"
 
 
 @each_config
@@ -146,6 +151,7 @@ def test_fold_and_percent_fill_every_path(path: Path):
             "mean_teacher": ["", "-unlabeled", "-hidden"],
             "certainty": ["", "-unlabeled", "-hidden"],
             "lerprc": ["", "-unlabeled", "-hidden"],
+            "dtg": ["", "-unlabeled", "-hidden"],
         }[name["slug"]]
         assert splits == {f"{stem}.3@2.5{ending}.json" for ending in endings}
 

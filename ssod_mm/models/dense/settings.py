@@ -105,9 +105,9 @@ class DenseStage:
                 )
         if not 0 < self.tau < 1:
             raise ValueError(f"{key}.tau must lie in (0, 1), not {self.tau}.")
-        if self.ignore_thr is not None and not 0 < self.ignore_thr <= self.tau:
+        if self.ignore_thr is not None and not 0 <= self.ignore_thr <= self.tau:
             raise ValueError(
-                f"{key}.ignore_thr must lie in (0, tau = {self.tau}], not "
+                f"{key}.ignore_thr must lie in [0, tau = {self.tau}], not "
                 f"{self.ignore_thr}; None makes all below tau background."
             )
         if self.iou_thr is not None and not 0 <= self.iou_thr < 1:
