@@ -115,6 +115,14 @@ def test_class_weights_reach_the_losses_of_their_class_only():
     torch.testing.assert_close(weighted["loss_bbox_seg"], expected)
 
 
+def test_weights_of_the_background_count_nothing():
+    head, given = make_head(), candidates()
+    everywhere = losses_of(head, (*given[:-1], torch.ones(8, 4)))
+    own = losses_of(head, given)
+    for key in ("loss_bbox_seg", "loss_bbox_reg"):
+        torch.testing.assert_close(everywhere[key], own[key])
+
+
 def test_classification_is_the_plain_heads():
     head, given = make_head(), candidates()
     cfg = dict(tiny_detector_cfg(NUM_CLASSES)["roi_head"]["bbox_head"])
