@@ -24,6 +24,16 @@ STOCK_TRANSFORMS = {
 STOCK_ASSIGNERS = {"IgnoringMaxIoUAssigner": "MaxIoUAssigner"}
 """Our assigner -> the stock one that it extends; they matter in training only."""
 
+GAUSSIAN_KEYS = (
+    "quality_on",
+    "kl_weight",
+    "loss_norm",
+    "log_var_limit",
+    "score_factor",
+)
+VARIANCE_WEIGHTS = ".fc_reg.log_var."
+"""What a Gaussian box head has beyond the stock head that finds the same boxes."""
+
 DATASET_KEYS = ("data_root", "ann_file", "data_prefix", "backend_args")
 
 
@@ -61,6 +71,27 @@ def with_stock_assigners(node: Any) -> Any:
         return ConfigDict(kept)
     if isinstance(node, (list, tuple)):
         return type(node)(with_stock_assigners(value) for value in node)
+    return node
+
+
+def with_stock_heads(node: Any) -> Any:
+    """A model config without the variances of Gaussian box heads.
+
+    A head that ranks by the class probability finds the same boxes without them. One
+    that ranks by localisation quality needs them and stays.
+
+    Args:
+        node: nested dicts and lists; not changed.
+    """
+    if isinstance(node, Mapping):
+        kept = {key: with_stock_heads(value) for key, value in node.items()}
+        ranks_by_p = kept.get("score_factor", "p") == "p"
+        if kept.get("type") == "GaussianBBoxHead" and ranks_by_p:
+            kept = {key: kept[key] for key in kept if key not in GAUSSIAN_KEYS}
+            kept["type"] = "Shared2FCBBoxHead"
+        return ConfigDict(kept)
+    if isinstance(node, (list, tuple)):
+        return type(node)(with_stock_heads(value) for value in node)
     return node
 
 
@@ -103,6 +134,8 @@ def stock_config(cfg: Config, classes: Sequence[str], keep_custom: bool) -> Conf
             not know.
     """
     model = with_stock_assigners(plain_detector_cfg(cfg))
+    if not keep_custom:
+        model = with_stock_heads(model)
     head: dict[str, Any] = {"default_scope": "mmdet"}
     strange = list(dict.fromkeys(own_types(model, [MODELS, TASK_UTILS])))
     if strange and not keep_custom:
@@ -182,5 +215,8 @@ def export_detector(
         "exported_from": Path(checkpoint).name,
         "which": which,
     }
-    torch.save({"meta": meta, "state_dict": model.state_dict()}, weights_path)
+    state = model.state_dict()
+    if "GaussianBBoxHead" not in own_types(exported.model, [MODELS]):
+        state = {key: state[key] for key in state if VARIANCE_WEIGHTS not in key}
+    torch.save({"meta": meta, "state_dict": state}, weights_path)
     return config_path, weights_path

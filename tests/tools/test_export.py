@@ -15,6 +15,8 @@ from ssod_mm.engine.export import (
     with_stock_assigners,
 )
 from ssod_mm.engine.inference import load_detector, plain_detector_cfg, predict_images
+from tests.helpers import write_config
+from tests.models.gaussian_builders import with_heads
 from tests.tools.semi_checkpoints import CLASSES, call_tool, make_semi_checkpoint
 
 STOCK_PROGRAM = """
@@ -170,3 +172,46 @@ def test_training_assigners_become_stock_ones():
     assert stock.train_cfg.rpn.assigner.ignore_iof_thr == 0.5
     assert stock.train_cfg.rcnn[0].assigner.type == "MaxIoUAssigner"
     assert model["train_cfg"]["rpn"]["assigner"]["type"] == "IgnoringMaxIoUAssigner"
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_gaussian_boxes_become_stock_boxes(trained, tmp_path, keep):
+    root, config, _ = trained
+    cfg = Config.fromfile(str(config)).to_dict()
+    with_heads(cfg["model"]["detector"], type="GaussianBBoxHead", quality_on="variance")
+    config = write_config(cfg, tmp_path / "gaussian.py")
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(config).model)
+    model.init_weights()
+    torch.nn.init.normal_(model.teacher.roi_head.bbox_head.fc_cls.weight, std=0.3)
+    weights = tmp_path / "gaussian.pth"
+    meta = dict(dataset_meta=dict(classes=CLASSES))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), weights)
+    options = ["--keep-custom"] if keep else []
+    call_tool("export_detector", config, weights, "--out", tmp_path / "out", *options)
+
+    exported = Config.fromfile(tmp_path / "out/gaussian_teacher.py")
+    kind = "GaussianBBoxHead" if keep else "Shared2FCBBoxHead"
+    assert exported.model.roi_head.bbox_head.type == kind
+    assert ("custom_imports" in exported) == keep
+    stock = MODELS.build(exported.model)
+    state = torch.load(tmp_path / "out/gaussian_teacher.pth", weights_only=False)
+    stock.load_state_dict(state["state_dict"])
+    stock.dataset_meta = state["meta"]["dataset_meta"]
+    image = [root / "train/000001.jpg"]
+    plain_cfg = Config.fromfile(config)
+    detector = load_detector(plain_cfg, weights, "teacher", "cpu")
+    (want,) = predict_images(detector, plain_cfg, image)
+    (got,) = predict_images(stock.eval(), exported, image)
+    assert len(want.pred_instances) > 3
+    for field in ("bboxes", "scores", "labels"):
+        torch.testing.assert_close(
+            got.pred_instances[field], want.pred_instances[field]
+        )
+
+
+def test_gaussian_boxes_ranked_by_quality_need_consent(trained):
+    cfg = Config.fromfile(str(trained[1]))
+    with_heads(cfg.model.detector, type="GaussianBBoxHead", score_factor="p*v")
+    with pytest.raises(ValueError, match=r"GaussianBBoxHead.*--keep-custom"):
+        stock_config(cfg, CLASSES, keep_custom=False)
