@@ -88,6 +88,7 @@ def report(
         f"Precision of {sure}": iou_rows(THRESHOLDS, precision),
         f"Recall of {sure}": iou_rows(THRESHOLDS, recall),
     }
+    note = ""
     if rare:
         overall, chosen = (
             [
@@ -100,7 +101,8 @@ def report(
         )
         classes = next(iter(runs.values())).classes
         names = ", ".join(classes[i] for i in rare)
-        tables[f"Rare classes: {names}"] = rare_rows(list(runs), overall, chosen)
+        tables["Rare classes"] = rare_rows(list(runs), overall, chosen)
+        note = f"The {len(rare)} rarest classes: {names}."
     out.mkdir(parents=True, exist_ok=True)
     plot_panels(
         [
@@ -110,7 +112,7 @@ def report(
         out / "iou.png",
     )
     text = [f"## {title}\n\n{markdown_table(rows)}\n" for title, rows in tables.items()]
-    (out / "iou.md").write_text("\n".join(text))
+    (out / "iou.md").write_text("\n".join([*text, note]).strip() + "\n")
     numbers = {
         name: dict(
             truth=str(one.truth_file),
@@ -130,7 +132,8 @@ def report(
         for name, one in runs.items()
     }
     (out / "iou.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    return "\n\n".join(terminal_table(rows, title) for title, rows in tables.items())
+    shown = [terminal_table(rows, title) for title, rows in tables.items()]
+    return "\n\n".join([*shown, note]).strip()
 
 
 def main() -> None:

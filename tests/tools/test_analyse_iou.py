@@ -66,7 +66,7 @@ def test_the_mean_over_thresholds_is_the_test_tools_ap(
     assert 0 < one["precision"][-1] < one["precision"][0]
     assert one["num_boxes"] > 0
     tables = (out / "iou.md").read_text()
-    assert "Rare classes: class_" in tables
+    assert "The 2 rarest classes: class_" in tables
     assert "| one |" in tables
     assert "two" in shown
     assert cv2.imread(str(out / "iou.png")).shape[1] > 500
