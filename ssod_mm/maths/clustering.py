@@ -17,7 +17,7 @@ from torch import Tensor
 
 # Boxes per group that one round of the search for kept boxes looks at. The best of
 # them suppress most of the others, so that a round costs S^2, not N^2.
-BLOCK = 256
+BLOCK = 128
 
 
 def pairwise_iou(a_N4: Tensor, b_N4: Tensor) -> Tensor:
@@ -31,13 +31,13 @@ def pairwise_iou(a_N4: Tensor, b_N4: Tensor) -> Tensor:
         (...) in [0, 1]; NaN for two boxes without area, so that no threshold is
         exceeded and neither suppresses the other, as in mmcv's NMS.
     """
-    top = torch.maximum(a_N4[..., :2], b_N4[..., :2])
-    bottom = torch.minimum(a_N4[..., 2:], b_N4[..., 2:])
-    sides = (bottom - top).clamp(min=0)
-    inter = sides[..., 0] * sides[..., 1]
-    area_a = (a_N4[..., 2:] - a_N4[..., :2]).prod(-1)
-    area_b = (b_N4[..., 2:] - b_N4[..., :2]).prod(-1)
-    return inter / (area_a + area_b - inter)
+    ax1, ay1, ax2, ay2 = a_N4.unbind(-1)
+    bx1, by1, bx2, by2 = b_N4.unbind(-1)
+    width = torch.minimum(ax2, bx2).sub_(torch.maximum(ax1, bx1)).clamp_(min=0)
+    height = torch.minimum(ay2, by2).sub_(torch.maximum(ay1, by1)).clamp_(min=0)
+    inter = width.mul_(height)
+    area_a, area_b = (ax2 - ax1) * (ay2 - ay1), (bx2 - bx1) * (by2 - by1)
+    return inter / (area_a + area_b).sub_(inter)
 
 
 def nms_clusters(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.boxes import clip_boxes, visible_fractions, warp_boxes
@@ -75,6 +76,23 @@ class DenseGuidance(PseudoBoxes):
     proposals: Tensor | None = None
     proposal_images: Tensor | None = None
     proposals_seen: Tensor | None = None
+
+
+def kept_instances(found: Clusters, num_images: int) -> list[InstanceData]:
+    """Kept boxes of each image as detections, by falling score.
+
+    Args:
+        found: clusters of a stage.
+        num_images: images of the batch.
+
+    Returns:
+        Per image ``bboxes``, ``scores``, ``labels`` and ``cluster``.
+    """
+    made = InstanceData(bboxes=found.kept_boxes, scores=found.scores[found.kept])
+    made.labels = found.labels[found.kept]
+    made.cluster = torch.arange(len(found), device=found.kept.device)
+    images = found.images[found.kept]
+    return [made[images == number] for number in range(num_images)]
 
 
 class ViewMap:

@@ -80,7 +80,7 @@ def teacher_clusters(
     """
     head = roi_head.bbox_head
     rois = bbox2roi(proposals)
-    boxes_PC4, probs_PC, quality_PC = _decoded(roi_head, features, rois, samples)
+    boxes_PC4, probs_PC, quality_PC = decoded_rois(roi_head, features, rois, samples)
     taus_C, floors_C = class_floors(stage, head.num_classes, taus_C, probs_PC)
     rows, labels = (probs_PC >= floors_C).nonzero(as_tuple=True)
     scores, boxes = probs_PC[rows, labels], boxes_PC4[rows, labels]
@@ -105,10 +105,21 @@ def teacher_clusters(
     return found, per_image
 
 
-def _decoded(
+def decoded_rois(
     roi_head: StandardRoIHead, features: Features, rois: Tensor, samples: SampleList
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Boxes (P, C, 4), class probabilities (P, C) and qualities (P, C) of all RoIs."""
+    """What an RoI head predicts for RoIs, before NMS, in float32.
+
+    Args:
+        roi_head: the head.
+        features: feature maps of the images.
+        rois: (P, 5), image index and xyxy; by image.
+        samples: data samples of the images.
+
+    Returns:
+        Boxes (P, C, 4), class probabilities (P, C) and, where the box head knows them,
+        localisation qualities (P, C), else None.
+    """
     head = roi_head.bbox_head
     num_classes = head.num_classes
     known = isinstance(head, LocQualityHead)

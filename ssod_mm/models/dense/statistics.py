@@ -26,10 +26,9 @@ def best_overlaps(
     return torch.cat(best) if best else boxes_P4.new_zeros(0)
 
 
-@torch.no_grad()
-def assignment_shares(
+def assignment_masks(
     guidance: DenseGuidance, lesson: Lesson, pos_iou_thr: float
-) -> dict[str, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Where the clusters disagree with assigning the kept boxes by IoU.
 
     Figures 3 and 4 of DTG-SSOD: dense guidance suppresses proposals that overlap an
@@ -42,20 +41,36 @@ def assignment_shares(
         pos_iou_thr: IoU from which assignment calls a proposal foreground.
 
     Returns:
-        ``ambiguous``: share of the taught proposals that assignment would make
-        background; ``suppressed``: share of those that it would make foreground which
-        are background here. Both 0 where there is nothing to divide.
+        Largest IoU (P,) of each proposal with a visible kept box of its image; whether
+        it is ambiguous (P,); whether it is suppressed (P,).
     """
     found = guidance.stages["rcnn"]
-    kept_images = found.images[found.kept]
     overlaps = best_overlaps(
         guidance.proposals,
         guidance.proposal_images,
         found.kept_boxes[found.alive],
-        kept_images[found.alive],
+        found.images[found.kept][found.alive],
     )
     assigned = (overlaps >= pos_iou_thr) & guidance.proposals_seen
     taught = torch.zeros_like(assigned).index_fill(0, lesson.rows, True)
-    ambiguous = (taught & ~assigned).sum() / taught.sum().clamp(min=1)
-    suppressed = (assigned & lesson.background).sum() / assigned.sum().clamp(min=1)
-    return {"ambiguous": ambiguous, "suppressed": suppressed}
+    return overlaps, taught & ~assigned, assigned & lesson.background
+
+
+@torch.no_grad()
+def assignment_shares(
+    guidance: DenseGuidance, lesson: Lesson, pos_iou_thr: float
+) -> dict[str, Tensor]:
+    """How often; see :func:`assignment_masks`.
+
+    Returns:
+        ``ambiguous``: share of the taught proposals that assignment would make
+        background; ``suppressed``: share of those that it would make foreground which
+        are background here. Both 0 where there is nothing to divide.
+    """
+    overlaps, ambiguous, suppressed = assignment_masks(guidance, lesson, pos_iou_thr)
+    taught = torch.zeros_like(ambiguous).index_fill(0, lesson.rows, True)
+    assigned = (overlaps >= pos_iou_thr) & guidance.proposals_seen
+    return {
+        "ambiguous": ambiguous.sum() / taught.sum().clamp(min=1),
+        "suppressed": suppressed.sum() / assigned.sum().clamp(min=1),
+    }

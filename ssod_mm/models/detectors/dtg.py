@@ -24,7 +24,8 @@ from ssod_mm.models.dense.anchors import (
     anchor_losses,
     check_anchor_head,
 )
-from ssod_mm.models.dense.clusters import Clusters, DenseGuidance, ViewMap
+from ssod_mm.models.dense.clusters import DenseGuidance, ViewMap, kept_instances
+from ssod_mm.models.dense.inspection import candidates_of_both, disagreements
 from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
 from ssod_mm.models.dense.settings import stage_settings
 from ssod_mm.models.dense.sparse import assigned_anchor_losses, assigned_roi_losses
@@ -112,7 +113,8 @@ class DenseGuidanceTeacher(MeanTeacher):
             stages["head"] = anchor_clusters(
                 head, *maps, samples, self.stages["head"], taus
             )
-            return DenseGuidance(_kept(stages["head"], len(samples)), stages=stages)
+            kept = kept_instances(stages["head"], len(samples))
+            return DenseGuidance(kept, stages=stages)
         if self.stages["rpn"].mode == "dense":
             stages["rpn"] = anchor_clusters(head, *maps, samples, self.stages["rpn"])
         proposals = self._proposals(maps, samples)
@@ -222,6 +224,40 @@ class DenseGuidanceTeacher(MeanTeacher):
             losses.update(reweight_loss_dict(made, factor))
         return {**rename_loss_dict("unsup_", losses), **stats}
 
+    @torch.no_grad()
+    def inspect(
+        self,
+        inputs: dict[str, Tensor],
+        samples: dict[str, SampleList],
+    ) -> tuple[list[InstanceData], list[InstanceData], list[InstanceData]]:
+        """Clusters of a batch as teacher and student see them, for drawings.
+
+        Args:
+            inputs: image batches of ``unsup_teacher`` and ``unsup_student``.
+            samples: their data samples.
+
+        Returns:
+            Per image the teacher's and the student's candidates, and the proposals
+            that label assignment would label otherwise; see
+            :mod:`ssod_mm.models.dense.inspection`.
+
+        Raises:
+            ValueError: for a one-stage detector.
+        """
+        if not self.two_stage:
+            raise ValueError(
+                "Clusters are drawn of the R-CNN stage, which a one-stage detector "
+                "does not have."
+            )
+        views = samples["unsup_teacher"], samples["unsup_student"]
+        weak = self.teacher_guidance(inputs["unsup_teacher"], views[0])
+        strong = self.to_student_view(weak, *views)
+        features = self.student.extract_feat(inputs["unsup_student"])
+        roi_head, stage = self.student.roi_head, self.stages["rcnn"]
+        both = candidates_of_both(roi_head, features, views[1], weak, strong, stage)
+        pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
+        return *both, disagreements(strong, stage, pos_iou_thr, len(views[0]))
+
     def _dense_loss(
         self,
         name: str,
@@ -262,11 +298,3 @@ class DenseGuidanceTeacher(MeanTeacher):
             return assigned_anchor_losses(head, name == "rpn", maps, samples)
         with self.class_weighting():
             return assigned_roi_losses(self.student, features, maps, samples)
-
-
-def _kept(found: Clusters, num_images: int) -> list[InstanceData]:
-    """Kept boxes of each image by falling score."""
-    kept = InstanceData(bboxes=found.kept_boxes, scores=found.scores[found.kept])
-    kept.labels = found.labels[found.kept]
-    images = found.images[found.kept]
-    return [kept[images == number] for number in range(num_images)]

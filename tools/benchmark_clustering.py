@@ -1,0 +1,180 @@
+"""Time of NMS clustering: python tools/benchmark_clustering.py [--device cuda].
+
+Clusters drawn candidates as dense guidance does, per image and for a batch:
+
+- `R-CNN`: 2000 proposals x 80 classes; proposals lie about 20 objects, and each of the
+  160,000 scores that reaches tau = 0.45 is a candidate (about 800 of an image);
+- `R-CNN, all`: every one of the 160,000 is a candidate: the worst case;
+- `RPN`: the 267,000 anchors of an 800 x 1333 image, per level, tau = 0.9;
+- `matching`: the RPN's candidates to their partners on another view.
+
+Beside it the time of `mmcv.ops.batched_nms` on the same candidates, which gives the
+kept boxes alone. Medians over the rounds, after a warm-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from mmcv.ops import batched_nms
+from mmdet.models.task_modules.prior_generators import AnchorGenerator
+from mmengine.device import get_device
+from terminaltables import AsciiTable
+from torch import Tensor
+
+from ssod_mm.maths.anchors import anchor_levels, match_anchors
+from ssod_mm.maths.clustering import nms_clusters
+
+NUM_CLASSES, NUM_PROPOSALS, NUM_OBJECTS = 80, 2000, 20
+SIZE = (800, 1333)
+STRIDES = (4, 8, 16, 32, 64)
+Drawn = tuple[Tensor, Tensor, Tensor]  # boxes, scores, groups
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=8, help="images of the batch")
+    parser.add_argument("--rounds", type=int, default=10, help="timed rounds")
+    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--no-worst-case", action="store_true", help="leave it out")
+    return parser.parse_args()
+
+
+def objects(generator: torch.Generator) -> Tensor:
+    """Boxes of 32 to 400 px in an image, (NUM_OBJECTS, 4)."""
+    sides = 32 + 368 * torch.rand(NUM_OBJECTS, 2, generator=generator)
+    room = torch.tensor([SIZE[1], SIZE[0]]) - sides
+    corner = room * torch.rand(NUM_OBJECTS, 2, generator=generator)
+    return torch.cat([corner, corner + sides], 1)
+
+
+def rcnn_candidates(images: int, everything: bool) -> Drawn:
+    """Regressed proposals about the objects, whose own class they score high."""
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for image in range(images):
+        true = objects(generator)
+        owner = torch.randint(NUM_OBJECTS, (NUM_PROPOSALS,), generator=generator)
+        shift = torch.randn(NUM_PROPOSALS, 4, generator=generator)
+        sides = (true[:, 2:] - true[:, :2])[owner].repeat(1, 2)
+        boxes = true[owner] + 0.05 * shift * sides
+        scores = 0.05 * torch.rand(NUM_PROPOSALS, NUM_CLASSES, generator=generator)
+        own = torch.rand(NUM_PROPOSALS, generator=generator).clamp(max=0.99)
+        scores[torch.arange(NUM_PROPOSALS), owner % NUM_CLASSES] = own * 0.75
+        rows, labels = (scores >= (0.0 if everything else 0.45)).nonzero(as_tuple=True)
+        parts.append((boxes[rows], scores[rows, labels], image * NUM_CLASSES + labels))
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+def anchor_generator() -> AnchorGenerator:
+    """The anchors of Faster R-CNN with FPN."""
+    return AnchorGenerator(scales=[8], ratios=[0.5, 1.0, 2.0], strides=list(STRIDES))
+
+
+def grids() -> list[tuple[int, int]]:
+    """Sizes of the feature maps of an image, padded to a multiple of 32."""
+    height, width = (-(-side // 32) * 32 for side in SIZE)
+    return [(-(-height // s), -(-width // s)) for s in STRIDES]
+
+
+def rpn_candidates(images: int) -> tuple[Drawn, Tensor]:
+    """Anchors that overlap an object by half, regressed; and the anchors themselves."""
+    from ssod_mm.models.dense.statistics import best_overlaps
+
+    generator = torch.Generator().manual_seed(0)
+    levels = anchor_generator().grid_priors(grids(), device="cpu")
+    anchors = torch.cat(levels)
+    level = torch.repeat_interleave(torch.tensor([len(one) for one in levels]))
+    zeros = torch.zeros(len(anchors)).long()
+    parts = []
+    for image in range(images):
+        overlaps = best_overlaps(
+            anchors, zeros, objects(generator), torch.zeros(NUM_OBJECTS).long()
+        )
+        near = overlaps >= 0.5
+        noise = torch.randn(int(near.sum()), 4, generator=generator)
+        parts.append(
+            (
+                anchors[near] + 4 * noise,
+                0.9 + 0.1 * overlaps[near],
+                image * len(STRIDES) + level[near],
+                anchors[near],
+            )
+        )
+    boxes, scores, groups, priors = (
+        torch.cat(part) for part in zip(*parts, strict=True)
+    )
+    return (boxes, scores, groups), priors
+
+
+def median_ms(run: Callable[[], object], rounds: int, device: str) -> float:
+    """Median wall time in milliseconds, waiting for the device."""
+    times = []
+    for number in range(rounds + 1):
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        run()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        if number:
+            times.append(time.perf_counter() - start)
+    return 1000 * statistics.median(times)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parse_arguments()
+    device = arguments.device or get_device()
+    rounds, rows = arguments.rounds, []
+    for images in sorted({1, arguments.images}):
+        rpn, priors = rpn_candidates(images)
+        cases = {"R-CNN": (rcnn_candidates(images, False), 0.5), "RPN": (rpn, 0.7)}
+        if not arguments.no_worst_case:
+            cases["R-CNN, all"] = (rcnn_candidates(images, True), 0.5)
+        for name, (drawn, iou_thr) in cases.items():
+            boxes, scores, groups = (part.to(device) for part in drawn)
+            nms = dict(type="nms", iou_threshold=iou_thr)
+            kept, _ = nms_clusters(boxes, scores, groups, iou_thr)
+            mine = median_ms(
+                lambda b=boxes, s=scores, g=groups, t=iou_thr: nms_clusters(b, s, g, t),
+                rounds,
+                device,
+            )
+            theirs = median_ms(
+                lambda b=boxes, s=scores, g=groups, n=nms: batched_nms(b, s, g, n),
+                rounds,
+                device,
+            )
+            rows.append(
+                [images, name, len(boxes), len(kept), f"{mine:.1f}", f"{theirs:.1f}"]
+            )
+        priors = priors.to(device)
+        matching = median_ms(lambda p=priors: match(p), rounds, device)
+        rows.append([images, "matching", len(priors), "", f"{matching:.1f}", ""])
+    head = ["images", "stage", "candidates", "kept", "clusters, ms", "batched_nms, ms"]
+    print(AsciiTable([head, *rows], f"NMS clusters on {device}").table)
+
+
+def match(priors: Tensor) -> tuple[Tensor, Tensor]:
+    """Partners of anchors on a view of 0.8 times the size."""
+    generator = anchor_generator()
+    boxes = priors * 0.8
+    return match_anchors(
+        boxes,
+        anchor_levels(boxes, 32.0, len(STRIDES)),
+        torch.stack(generator.base_anchors).to(boxes),
+        torch.tensor(generator.strides, device=boxes.device),
+        torch.tensor(grids(), device=boxes.device),
+    )
+
+
+if __name__ == "__main__":
+    main()
