@@ -31,7 +31,7 @@ import numpy as np
 from ssod_mm.data.shapes_glyphs import CLASSES
 from ssod_mm.data.shapes_scene import SceneSpec, draw_scene
 
-SHAPES_VERSION = 1
+SHAPES_VERSION = 2
 """Raised whenever the same parameters would give other images."""
 
 _MANIFEST = "shapes.json"

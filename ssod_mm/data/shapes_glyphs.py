@@ -104,20 +104,24 @@ CLASS_PALETTE: tuple[tuple[int, int, int], ...] = (
 """RGB colour of each class in drawings; the images themselves ignore it."""
 
 
-def glyph_mask(name: str, size_px: float, rng: np.random.Generator) -> np.ndarray:
+def glyph_mask(
+    name: str, size_px: float, rng: np.random.Generator, max_turn: float = 180.0
+) -> np.ndarray:
     """Coverage of one randomly turned and stretched glyph.
 
     Args:
         name: one of ``CLASSES``.
         size_px: longer side of the glyph's axis-aligned extent, in pixels.
         rng: source of the outline, turn and stretch.
+        max_turn: largest turn in either direction, in degrees.
 
     Returns:
         (h, w) float32 in [0, 1] with anti-aliased edges, cut to the extent plus
         at most one pixel on each side.
     """
     contours = _OUTLINES[name](rng)
-    angle, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.72, 1.0)
+    angle = np.deg2rad(rng.uniform(-max_turn, max_turn))
+    stretch = rng.uniform(0.72, 1.0)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, sin], [-sin, cos]])
     skew = np.array([[1.0, 0.0], [rng.uniform(-0.2, 0.2), stretch]])

@@ -1,8 +1,9 @@
 """Colours and patterns of the shapes dataset.
 
 A *field* is an (h, w) float32 image in [0, 1]; ``paint`` maps it through colours.
-Backgrounds and objects draw from the same fields and the same palettes, so that
-neither colour nor texture gives a class away.
+Backgrounds and objects draw from the same fields and the same palettes. A class has
+a coat, colours that most of its objects wear: like the fur of animals it helps, but
+others wear the same colours, and neighbouring classes share some.
 """
 
 from __future__ import annotations
@@ -167,8 +168,34 @@ def background(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
     return layers[0] * (1 - share) + layers[1] * share
 
 
+_COAT_COLOURS = 10
+
+
+def coat_colours(index: int, num_classes: int) -> np.ndarray:
+    """The palette colours nearest to a class's hue, the vivid ones first.
+
+    Args:
+        index: of the class.
+        num_classes: classes that share the circle of hues.
+
+    Returns:
+        (10, 3) float32 BGR.
+    """
+    colours = PALETTES.reshape(-1, 3)
+    hue, saturation, _ = cv2.cvtColor(
+        colours[None].astype(np.uint8), cv2.COLOR_BGR2HSV
+    )[0].T.astype(np.float32)
+    # OpenCV's hues run from 0 to 180.
+    distance = np.abs((hue - 180 * index / num_classes + 90) % 180 - 90)
+    order = np.argsort(distance + (255 - saturation) * 0.1, kind="stable")
+    return colours[order[:_COAT_COLOURS]]
+
+
 def contrasting_colour(
-    behind: np.ndarray, min_contrast: float, rng: np.random.Generator
+    behind: np.ndarray,
+    min_contrast: float,
+    rng: np.random.Generator,
+    choices: np.ndarray | None = None,
 ) -> np.ndarray:
     """A palette colour that stands out from what lies behind it.
 
@@ -176,14 +203,14 @@ def contrasting_colour(
         behind: (3,) mean BGR colour behind the object.
         min_contrast: least distance in the perceptual Lab space (0 to about 140).
         rng: source of the candidates.
+        choices: (K, 3) BGR colours to choose from; None for those of all palettes.
 
     Returns:
         (3,) float32 BGR: the first of ten candidates that is far enough, or the
         farthest of them.
     """
-    candidates = PALETTES[
-        rng.integers(len(PALETTES), size=10), rng.integers(5, size=10)
-    ]
+    choices = PALETTES.reshape(-1, 3) if choices is None else choices
+    candidates = choices[rng.integers(len(choices), size=10)]
     candidates = np.clip(candidates + rng.normal(0, 18, candidates.shape), 0, 255)
     both = np.clip(np.vstack([candidates, behind]), 0, 255).astype(np.uint8)[None]
     # 8-bit Lab: lightness runs to 255 instead of 100.

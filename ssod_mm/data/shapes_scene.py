@@ -17,6 +17,7 @@ from ssod_mm.data.shapes_glyphs import CLASSES, glyph_mask
 from ssod_mm.data.shapes_paint import (
     PALETTES,
     background,
+    coat_colours,
     contrasting_colour,
     object_fill,
 )
@@ -39,17 +40,21 @@ class SceneSpec:
         min_contrast: least Lab distance of an object to the ground behind it.
         noise: largest standard deviation of the sensor noise, in grey levels.
         blur_px: largest standard deviation of the lens blur, in pixels.
+        max_turn: largest turn of an object in either direction, in degrees.
+        coat_share: share of the objects that wear their class's colours.
     """
 
     sizes: tuple[tuple[int, int], ...] = ((160, 128), (128, 160), (144, 144))
     num_objects: tuple[int, int] = (1, 7)
-    object_px: tuple[float, float] = (14.0, 80.0)
+    object_px: tuple[float, float] = (20.0, 80.0)
     tail_ratio: float = 12.0
-    max_hidden: float = 0.7
-    num_clutter: int = 3
-    min_contrast: float = 36.0
-    noise: float = 8.0
+    max_hidden: float = 0.6
+    num_clutter: int = 2
+    min_contrast: float = 45.0
+    noise: float = 5.0
     blur_px: float = 0.7
+    max_turn: float = 25.0
+    coat_share: float = 0.8
 
     def __post_init__(self) -> None:
         """Refuses scenes that cannot be drawn.
@@ -68,6 +73,10 @@ class SceneSpec:
             raise ValueError(
                 f"shapes: object_px must lie in {_MIN_VISIBLE_SIDE_PX + 2}..{room} "
                 f"(the images' shortest side), got {shortest}, {longest}"
+            )
+        if not 0 <= self.coat_share <= 1:
+            raise ValueError(
+                f"shapes: coat_share must lie in [0, 1], got {self.coat_share}"
             )
         if self.tail_ratio < 1:
             raise ValueError(f"shapes: tail_ratio must be >= 1, got {self.tail_ratio}")
@@ -126,9 +135,12 @@ def _draw_once(spec: SceneSpec, rng: np.random.Generator) -> Scene:
         label = int(rng.choice(len(CLASSES), p=frequencies))
         # Log-uniform: small objects are as common as large ones, octave by octave.
         size = float(np.exp(rng.uniform(*np.log(spec.object_px))))
-        mask = glyph_mask(CLASSES[label], size, rng)
+        mask = glyph_mask(CLASSES[label], size, rng, spec.max_turn)
         left, top = _free_place(mask, owner, rng)
-        _draw_object(canvas, mask, left, top, shadow, spec.min_contrast, rng)
+        coat = None
+        if rng.random() < spec.coat_share:
+            coat = coat_colours(label, len(CLASSES))
+        _draw_object(canvas, mask, left, top, shadow, spec.min_contrast, rng, coat)
         here, there = _overlap(canvas.shape, mask.shape, left, top)
         owner[here][mask[there] > 0.5] = index
         labels.append(label)
@@ -190,11 +202,12 @@ def _draw_object(
     shadow: np.ndarray,
     min_contrast: float,
     rng: np.random.Generator,
+    coat: np.ndarray | None,
 ) -> None:
     """Shadow, textured body and, at times, a rim."""
     here, _ = _overlap(canvas.shape, mask.shape, left, top)
     behind = canvas[here].reshape(-1, 3).mean(axis=0)
-    colour = contrasting_colour(behind, min_contrast, rng)
+    colour = contrasting_colour(behind, min_contrast, rng, coat)
     soft = cv2.GaussianBlur(np.pad(mask, 4), (0, 0), 1.6) * rng.uniform(0.15, 0.5)
     dark = np.zeros(3, np.float32)
     _blend(canvas, soft, dark, left - 4 + int(shadow[0]), top - 4 + int(shadow[1]))

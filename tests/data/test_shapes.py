@@ -13,7 +13,12 @@ from pycocotools.coco import COCO
 
 from ssod_mm.data.shapes import ShapesSpec, is_complete, make_shapes
 from ssod_mm.data.shapes_glyphs import CLASS_PALETTE, CLASSES, glyph_mask
-from ssod_mm.data.shapes_paint import FIELDS, contrasting_colour, paint
+from ssod_mm.data.shapes_paint import (
+    FIELDS,
+    coat_colours,
+    contrasting_colour,
+    paint,
+)
 from ssod_mm.data.shapes_scene import SceneSpec, draw_scene, visible_objects
 
 SMALL = ShapesSpec(num_train=12, num_val=3)
@@ -129,10 +134,10 @@ class TestDifficulty:
         visibility = np.concatenate([scene.visibility for scene in scenes])
         longest = boxes[:, 2:].max(axis=1)
         assert longest.max() <= 82
-        # Log-uniform from 14 to 80 px: a fifth under 20 px, a quarter above 50 px.
-        assert (longest <= 20).mean() > 0.1
-        assert (longest >= 50).mean() > 0.1
-        assert visibility.min() >= 0.3
+        # Log-uniform from 20 to 80 px: a quarter under 28 px, a third above 50 px.
+        assert (longest <= 28).mean() > 0.15
+        assert (longest >= 50).mean() > 0.15
+        assert visibility.min() >= 0.4
         assert 0.05 < (visibility < 0.85).mean() < 0.5
 
     def test_image_sizes_vary(self, scenes):
@@ -190,6 +195,20 @@ class TestPaint:
             pair = np.stack([colour, behind])[None].astype(np.float32) / 255
             lab = cv2.cvtColor(pair, cv2.COLOR_BGR2LAB)[0]
             assert np.linalg.norm(lab[0] - lab[1]) > 25
+
+    def test_coats_differ_but_neighbours_share_colours(self):
+        coats = [{tuple(colour) for colour in coat_colours(k, 8)} for k in range(8)]
+        assert all(len(coat) == 10 for coat in coats)
+        assert not coats[0] & coats[4]  # red against cyan
+        assert any(coats[k] & coats[(k + 1) % 8] for k in range(8))
+
+    def test_an_object_wears_one_of_the_colours_asked_for(self):
+        rng = np.random.default_rng(0)
+        coat = np.array([[0, 0, 255], [40, 0, 200]], np.float32)
+        for _ in range(10):
+            colour = contrasting_colour(np.zeros(3), 20.0, rng, coat)
+            # The noise on a colour has a standard deviation of 18.
+            assert np.abs(colour - coat).max(axis=1).min() < 90
 
 
 class TestRegeneration:
@@ -265,11 +284,22 @@ class TestBadInput:
             (dict(object_px=(2.0, 40.0)), "object_px"),
             (dict(object_px=(20.0, 200.0)), "object_px"),
             (dict(tail_ratio=0.5), "tail_ratio"),
+            (dict(coat_share=1.5), "coat_share"),
         ],
     )
     def test_scene_settings(self, settings, message):
         with pytest.raises(ValueError, match=message):
             SceneSpec(**settings)
+
+    def test_turns_stay_within_the_limit(self):
+        # An unturned square fills its extent up to skew and stretch.
+        upright = glyph_mask("square", 60, np.random.default_rng(0), max_turn=0.0)
+        turned = [
+            glyph_mask("square", 60, np.random.default_rng(seed), max_turn=180.0)
+            for seed in range(20)
+        ]
+        assert (upright > 0.5).mean() > 0.75
+        assert min((mask > 0.5).mean() for mask in turned) < 0.65
 
 
 class TestTool:
