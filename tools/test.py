@@ -1,7 +1,7 @@
 """Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT [options].
 
 The checkpoint may hold a plain detector or teacher and student, and so may the
-config, in any combination.
+config, in any combination. Several checkpoints are tested together, as an ensemble.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_config_arguments(parser)
-    parser.add_argument("checkpoint", help="file of weights")
+    parser.add_argument(
+        "checkpoint", nargs="+", help="file of weights; several: their joint detections"
+    )
     parser.add_argument(
         "--which",
         choices=[*MODELS, "both"],
@@ -47,9 +49,9 @@ def parse_arguments() -> argparse.Namespace:
 
 def complete_config(arguments: argparse.Namespace) -> Config:
     """The config that the command line asks for."""
-    checkpoint = arguments.checkpoint
-    if "://" not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
+    for checkpoint in arguments.checkpoint:
+        if "://" not in checkpoint and not Path(checkpoint).is_file():
+            raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
     cfg = resolve_config(
         load_config(arguments.config, arguments.cfg_options),
         check_files=("test",),
@@ -59,8 +61,32 @@ def complete_config(arguments: argparse.Namespace) -> Config:
         raise ValueError(f"{arguments.config} has no test_dataloader")
     cfg.launcher = arguments.launcher
     cfg.load_from, cfg.resume = None, False
-    set_models(cfg, arguments.which)
+    if len(arguments.checkpoint) > 1:
+        set_ensemble(cfg, len(arguments.checkpoint), arguments.which)
+    else:
+        set_models(cfg, arguments.which)
     return cfg
+
+
+def set_ensemble(cfg: Config, num_members: int, which: str | None) -> None:
+    """Let the test loop evaluate the joint detections of several checkpoints.
+
+    Raises:
+        ValueError: teacher and student of each at once.
+    """
+    if which == "both":
+        raise ValueError(
+            "--which both: several checkpoints are tested as one ensemble; choose "
+            "--which teacher or student"
+        )
+    detector = cfg.model.get("detector", cfg.model)
+    cfg.model = ConfigDict(
+        type="EnsembleDetector",
+        detector=detector,
+        num_members=num_members,
+        data_preprocessor=detector.data_preprocessor,
+    )
+    cfg.test_cfg = ConfigDict(type="TestLoop")
 
 
 def set_models(cfg: Config, which: str | None) -> None:
@@ -89,11 +115,17 @@ def main() -> None:
             print(f"{arguments.config}: options, config and data files are in order")
             return
         # Only now, so that a mistake in the command is reported at once.
+        from mmengine.model import is_model_wrapper
+
         from ssod_mm.engine.checkpoints import load_weights
         from ssod_mm.engine.runtime import build_runner
 
         runner = build_runner(cfg)
-        load_weights(runner.model, arguments.checkpoint, arguments.which or MODELS[0])
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        members = getattr(model, "members", [model])
+        for member, checkpoint in zip(members, arguments.checkpoint, strict=True):
+            load_weights(member, checkpoint, arguments.which or MODELS[0])
         results = runner.test()
         if arguments.out and runner.rank == 0:
             Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)

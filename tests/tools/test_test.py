@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from mmengine.runner import Runner
 from torch import nn
 
 from ssod_mm.engine.checkpoints import load_weights, weights_for
@@ -88,7 +89,7 @@ def semi(tmp_path_factory):
 def results(config, checkpoint, tmp_path, *options):
     out = tmp_path / "results" / "out.json"
     work_dir = ("--work-dir", tmp_path / "work")
-    call_tool("test", config, checkpoint, "--out", out, *work_dir, *options)
+    call_tool("test", config, checkpoint, *options, "--out", out, *work_dir)
     return json.loads(out.read_text())
 
 
@@ -108,6 +109,28 @@ def test_plain_config_evaluates_either_model_of_a_mean_teacher(semi, tmp_path, c
     with pytest.raises(SystemExit):
         call_tool("test", config, checkpoint, "--which", "both")
     assert "which is one model" in capsys.readouterr().err
+
+
+def test_several_checkpoints_answer_as_one(semi, tmp_path, monkeypatch, capsys):
+    _, config, checkpoint = semi
+    second = tmp_path / "second.pth"
+    content = torch.load(checkpoint, weights_only=False)
+    state = content["state_dict"]
+    content["state_dict"] = {key: value + 1 for key, value in state.items()}
+    torch.save(content, second)
+    tested = []
+    test = Runner.test
+    monkeypatch.setattr(Runner, "test", lambda run: tested.append(run) or test(run))
+    found = results(config, checkpoint, tmp_path, second, "--which", "student")
+    assert "coco/bbox_mAP" in found
+    members = tested[0].model.members
+    for number, member in enumerate(members):
+        for key, value in member.state_dict().items():
+            assert torch.equal(value, state[f"student.{key}"] + number)
+    assert len(members) == 2
+    with pytest.raises(SystemExit):
+        call_tool("test", config, checkpoint, checkpoint, "--which", "both")
+    assert "tested as one ensemble" in capsys.readouterr().err
 
 
 def test_missing_checkpoint_is_one_line(semi, capsys):

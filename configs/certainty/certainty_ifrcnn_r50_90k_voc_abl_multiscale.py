@@ -1,0 +1,13 @@
+"""Ablation: multi-scale training, short side 640-800 (table 1b)."""
+
+_base_ = "./certainty_ifrcnn_r50_90k_voc.py"
+
+short_640_to_800 = [(1333, 640), (1333, 800)]
+sources = _base_.train_dataloader.dataset.datasets
+sources[0].pipeline[-1].pipeline[0].scale = short_640_to_800
+for source in sources[1:]:
+    source.pipeline[-1].weak[0].scale = short_640_to_800
+    source.pipeline[-1].strong[0].scale = short_640_to_800
+train_dataloader = dict(dataset=dict(datasets=sources))
+
+del source, sources, short_640_to_800
