@@ -102,6 +102,7 @@ def test_config_keys_exist(page):
         "mean_teacher/mean_teacher_frcnn_r50_72k_voc",
         "certainty/certainty_ifrcnn_r18_short_shapes_p05",
         "lerprc/lerprc_gfrcnn_r18_short_shapes_p05",
+        "dtg/dtg_ffrcnn_r18_short_shapes_p05",
     )
     cfgs = [load_config(name) for name in names]
     first = (
