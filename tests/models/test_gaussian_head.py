@@ -70,6 +70,17 @@ def test_supervised_loss_is_equation_10_as_a_loop(agnostic, norm):
     assert torch.equal(losses["loss_cls"], plain.loss(**narrow)["loss_cls"])
 
 
+def test_single_losses_and_sums_on_demand():
+    head = make_head(kl_weight=0.5)
+    data = {**candidates(head, [3, 0, 2, 3]), "cls_score": None}
+    each = head.loss(**data, reduction_override="none")["loss_bbox"]
+    assert each.shape == (4, 4)
+    assert each[[0, 3]].abs().sum() == 0
+    summed = head.loss(**data, reduction_override="sum")["loss_bbox"]
+    torch.testing.assert_close(summed, each.sum())
+    torch.testing.assert_close(head.loss(**data)["loss_bbox"], each.sum() / (4 * 2))
+
+
 def test_both_norms_agree_at_a_quarter_of_foreground():
     losses = []
     for norm in ("foreground", "sampled"):

@@ -138,7 +138,8 @@ class GaussianBoxBranch:
             label_weights: (N,).
             bbox_targets: (N, 4) deltas.
             bbox_weights: (N, 4).
-            reduction_override: for the classification loss.
+            reduction_override: ``"none"`` gives the weighted losses per candidate and
+                delta, ``"sum"`` their sums, None and ``"mean"`` the normalised ones.
 
         Returns:
             mmdet's ``loss_cls`` and ``acc``, and the KL loss as ``loss_bbox``.
@@ -164,11 +165,15 @@ class GaussianBoxBranch:
             bbox_targets,
             self.log_var_limit,
         )
-        loss = torch.where(foreground[:, None], loss * bbox_weights, 0.0).sum()
-        count = max(len(labels), 1)
-        if self.loss_norm == "foreground":
-            count = 4 * foreground.sum().clamp(min=1)
-        losses["loss_bbox"] = self.kl_weight * loss / count
+        loss = torch.where(foreground[:, None], loss * bbox_weights, 0.0)
+        loss = self.kl_weight * loss
+        if reduction_override != "none":
+            loss = loss.sum()
+        if reduction_override in (None, "mean"):
+            mean_over = 4 * foreground.sum().clamp(min=1)
+            sampled = max(len(labels), 1)
+            loss = loss / (mean_over if self.loss_norm == "foreground" else sampled)
+        losses["loss_bbox"] = loss
         return losses
 
     def unlabelled_loss(
