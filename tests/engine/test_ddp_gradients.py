@@ -12,14 +12,27 @@ from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised
 WORLD_SIZE, BATCH_SIZE = 2, 3
 
 
+def dense_cfg(cfg):
+    """The same run under dense guidance, by a teacher with many candidates."""
+    model = cfg["model"]
+    model.update(type="DenseGuidanceTeacher", dense=dict(rpn=dict(tau=0.5)))
+    model["detector"]["roi_head"]["bbox_head"].update(
+        # The number of foreground candidates differs between the processes.
+        loss_cls=dict(type="FocalRoILoss", norm="all"),
+        cls_predictor_cfg=dict(type="PriorLinear", prior=0.5),
+    )
+    return cfg
+
+
 @pytest.fixture(scope="module")
 def cfgs(tmp_path_factory):
-    """For both kinds of training: model, data and ratio."""
+    """For each kind of training: model, data and ratio."""
     data = make_tiny_coco(tmp_path_factory.mktemp("ddp"), 12)
     cfgs = {}
     for name, cfg in (
         ("supervised", tiny_supervised_cfg(data, batch_size=BATCH_SIZE)),
         ("mean_teacher", tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE)),
+        ("dtg", dense_cfg(tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE))),
     ):
         use_first_sampler(cfg["model"].get("detector", cfg["model"]))
         loader = cfg["train_dataloader"]
@@ -48,7 +61,7 @@ def ranks(cfgs, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("name", ["supervised", "mean_teacher"])
+@pytest.mark.parametrize("name", ["supervised", "mean_teacher", "dtg"])
 def test_gradients_equal_those_of_the_joint_batch(cfgs, ranks, name):
     joint = gradients(cfgs[name], WORLD_SIZE * BATCH_SIZE, iteration=1)
     first, second = ranks[name]
