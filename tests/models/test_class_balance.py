@@ -1,5 +1,7 @@
 """Class balance: the counts, the thresholds, and the weights in the losses."""
 
+import multiprocessing
+
 import pytest
 import torch
 from mmengine.structures import InstanceData
@@ -76,6 +78,36 @@ def test_counts_are_summed_over_processes(monkeypatch):
     balance.observe([detections([0], [0.5])])
     assert balance.mass.item() == 4
     assert balance.counts.item() == 8
+
+
+def _one_rank(rank, store, results):
+    torch.distributed.init_process_group(
+        "gloo",
+        store=torch.distributed.FileStore(store, 2),
+        rank=rank,
+        world_size=2,
+    )
+    balance = ClassBalance(2, use_loc=False)
+    found = [detections([0, 1], [0.5, 1.0])] if rank == 0 else []
+    balance.observe(found)  # the other one has no unlabelled image at all
+    balance.observe([detections([1], [0.25])])
+    results.put((balance.mass.tolist(), balance.counts.tolist()))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_same_counts(tmp_path):
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [
+        context.Process(target=_one_rank, args=(rank, str(tmp_path / "store"), results))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    got = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    assert got[0] == got[1] == ([0.5, 1.5], [1, 3])
 
 
 def test_starts_from_tau_and_one():

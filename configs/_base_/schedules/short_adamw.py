@@ -11,7 +11,7 @@ param_scheduler = [
         start_factor=0.01,
         by_epoch=False,
         begin=0,
-        end=20 if _base_.before else 50,
+        end=20 if _base_.second_phase else 50,
     ),
 ]
 optim_wrapper = dict(
