@@ -3,9 +3,10 @@
     make demo                        the embedded shapes
     make demo DATA=path/to/folder    your own data
 
-Both use 10 % of the labels (--percent). The mean teacher goes on from the supervised
-run's halfway checkpoint, which serves as its burn-in; so both detectors end after the
-same number of iterations, with the same labels and from the same start.
+The shapes use 5 % of the labels, your data 10 % (--percent). A first phase trains a
+detector on the labelled images; from its weights a second phase trains on, once with
+labels alone (supervised) and once as mean teacher. So both end after the same number of
+iterations, with the same labels and from the same start.
 
 DATA is a folder in the layout
 
