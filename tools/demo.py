@@ -65,7 +65,8 @@ class Plan:
         mean_teacher: config of the mean teacher.
         environment: variables that the configs read.
         percent: labelled images in percent.
-        iterations: of each of the two detectors.
+        first: iterations of the first phase, on labelled images.
+        second: iterations of the second, of each of the two detectors.
     """
 
     title: str
@@ -73,7 +74,8 @@ class Plan:
     mean_teacher: str
     environment: dict[str, str]
     percent: int
-    iterations: int
+    first: int
+    second: int
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -96,8 +98,9 @@ def shapes_plan(percent: int | None) -> Plan:
         supervised="supervised/supervised_frcnn_r18_short_shapes_p05.py",
         mean_teacher="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py",
         environment={"DATA_ROOT": str(SHAPES_ROOT)},
-        percent=percent or 10,
-        iterations=1200,
+        percent=percent or 5,
+        first=800,
+        second=600,
     )
 
 
@@ -127,7 +130,8 @@ def folder_plan(root: Path, percent: int | None) -> Plan:
             "NUM_CLASSES": str(len(train["categories"])),
         },
         percent=percent or 10,
-        iterations=1200,
+        first=1000,
+        second=600,
     )
 
 
@@ -226,23 +230,25 @@ def prepare_data(plan: Plan, arguments: argparse.Namespace, log: Path) -> None:
 
 def train(
     name: str,
+    config: str,
     plan: Plan,
     options: dict[str, object],
     arguments: argparse.Namespace,
     log: Path,
 ) -> RunScalars:
-    """Train the plan's config ``name`` and read what it logged.
+    """Train a config and read what it logged.
 
     Args:
-        name: "supervised" or "mean_teacher".
-        plan: what to train.
+        name: of the run, its folder and its progress bar.
+        config: relative to ``configs/``.
+        plan: data and label ratio.
         options: overrides, as of ``--cfg-options``.
         arguments: the command line.
         log: file for the output.
     """
     work_dir = arguments.out / name
     shutil.rmtree(work_dir, ignore_errors=True)
-    command = [sys.executable, str(ROOT / "tools" / "train.py"), getattr(plan, name)]
+    command = [sys.executable, str(ROOT / "tools" / "train.py"), config]
     command += ["--fold", str(arguments.fold), "--percent", str(plan.percent)]
     command += ["--seed", str(arguments.seed), "--work-dir", str(work_dir)]
     command += ["--cfg-options", *(f"{key}={value}" for key, value in options.items())]
@@ -250,25 +256,37 @@ def train(
     return read_scalars(work_dir)
 
 
-def train_both(
+def train_all(
     plan: Plan, arguments: argparse.Namespace, log: Path
 ) -> tuple[RunScalars, RunScalars]:
-    """Train the baseline, then the mean teacher from its halfway checkpoint."""
-    half = plan.iterations // 2
-    keep = {"default_hooks.checkpoint.max_keep_ckpts": -1}
-    supervised = train(
-        "supervised", plan, {"max_iters": plan.iterations, **keep}, arguments, log
+    """Train the first phase, then from its weights both detectors.
+
+    Returns:
+        What the supervised detector logged, first phase included, and the mean
+        teacher; both count the iterations from the start of the first phase.
+    """
+    options = {"max_iters": plan.first}
+    first = train("first_phase", plan.supervised, plan, options, arguments, log)
+    start = arguments.out / "first_phase" / f"iter_{plan.first}.pth"
+    options = {"max_iters": plan.second, "continue_from": start}
+    both = [
+        train(name, getattr(plan, name), plan, options, arguments, log)
+        for name in ("supervised", "mean_teacher")
+    ]
+    supervised, teacher = (shifted(run, plan.first) for run in both)
+    for key, series in first.series.items():
+        supervised.series[key] = series + supervised.series.get(key, [])
+    return supervised, teacher
+
+
+def shifted(run: RunScalars, iterations: int) -> RunScalars:
+    """A run's scalars as those of iterations that begin later."""
+    return RunScalars(
+        {
+            key: [(step + iterations, value) for step, value in series]
+            for key, series in run.series.items()
+        }
     )
-    start = arguments.out / "supervised" / f"iter_{half}.pth"
-    teacher = train(
-        "mean_teacher",
-        plan,
-        {"max_iters": plan.iterations - half, "continue_from": start},
-        arguments,
-        log,
-    )
-    shifted = {k: [(i + half, v) for i, v in s] for k, s in teacher.series.items()}
-    return supervised, RunScalars(shifted)
 
 
 def metrics(run: RunScalars, prefix: str) -> dict[str, float | None]:
@@ -345,7 +363,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
     log = arguments.out / "log.txt"
     log.write_text("")
     prepare_data(plan, arguments, log)
-    supervised, teacher = train_both(plan, arguments, log)
+    supervised, teacher = train_all(plan, arguments, log)
 
     baseline = ResultRow("supervised", metrics(supervised, ""))
     rows = [

@@ -12,6 +12,7 @@ _base_ = [
     "../_base_/methods/mean_teacher.py",
 ]
 
+teacher_config = "supervised/supervised_frcnn_mnv2_short_folder_p10.py"
 percent = 10
 
 detector = _base_.model

@@ -12,6 +12,7 @@ _base_ = [
     "../_base_/methods/mean_teacher.py",
 ]
 
+teacher_config = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
 percent = 5
 
 detector = _base_.model

@@ -1,7 +1,7 @@
 """The short schedule with AdamW, for training from random weights.
 
-The rate is constant, and in a second phase a tenth for the last quarter. On the embedded
-shapes SGD needs several times as many iterations.
+The rate is constant, and in a second phase a tenth for the last quarter. On the
+embedded shapes SGD needs several times as many iterations.
 """
 
 _base_ = "./short.py"
