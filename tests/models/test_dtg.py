@@ -1,5 +1,7 @@
 """Dense guidance: what the clusters teach, and the contract of every mode."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -216,6 +218,32 @@ def test_own_boxes_are_each_candidates_own():
     taught = clusters.alive[clusters.clusters] & moved.proposals_seen[clusters.rows]
     torch.testing.assert_close(lesson.targets, clusters.boxes[taught])
     assert not torch.equal(clusters.boxes, clusters.kept_boxes[clusters.clusters])
+
+
+def test_own_boxes_outside_the_view_give_way_to_the_kept_one():
+    """An own box of no width in the view has no finite deltas."""
+    model = build_dense(dict(rcnn=dict(box_target="own")))
+    found, _, samples = guidance_of(model)
+    mine = found.stages["rcnn"]
+    boxes = mine.boxes.clone()
+    kept = torch.zeros(len(boxes), dtype=torch.bool).index_fill(0, mine.kept, True)
+    boxes[~kept, 0::2] += 200  # to the right of all views
+    found.stages["rcnn"] = replace(mine, boxes=boxes)
+    moved = model.to_student_view(found, batch()[1]["unsup_teacher"], samples)
+    lesson = student_lesson(moved, model.stages["rcnn"])
+    own = moved.stages["rcnn"].kept_boxes[lesson.clusters]
+    torch.testing.assert_close(lesson.targets, own)
+    assert not kept.all()
+
+
+def test_pseudo_boxes_leave_the_variances_alone():
+    model = build_dense(dict(rpn=dict(mode="off")), focal_cfg(type="GaussianBBoxHead"))
+    model.settings = replace(model.settings, sup_weight=0.0)
+    losses = model.loss(*batch())
+    assert losses["unsup_loss_bbox"] > 0
+    total(losses).backward()
+    assert not model.student.roi_head.bbox_head.fc_reg.log_var.weight.grad.any()
+    assert model.student.roi_head.bbox_head.fc_reg.weight.grad.any()
 
 
 def test_unsure_candidates_are_neither_taught_nor_background():

@@ -32,7 +32,8 @@ class Clusters:
         labels: (M,) its class, int64.
         scores: (M,) the teacher's probability of the class.
         priors: (M, 4) its prior, xyxy in pixels of the frame.
-        boxes: (M, 4) the teacher's regressed box.
+        boxes: (M, 4) the teacher's regressed box; in a frame where too little of it
+            is left to be learnt, the kept box.
         clusters: (M,) its cluster, int64 in [0, K).
         kept_boxes: (K, 4) kept boxes.
         kept: (K,) the kept candidates' places among the M.
@@ -128,19 +129,24 @@ class ViewMap:
         sizes = self.sizes[images_N]
         share = visible_fractions(mapped, sizes, self.patches[images_N])
         clipped = clip_boxes(mapped, sizes)
-        sides = clipped[:, 2:] - clipped[:, :2]
-        large = (sides >= sides.new_tensor(self.settings.min_box_wh)).all(1)
-        real = (sides > 0).all(1)
-        return clipped, large & real & (share >= self.settings.min_visible)
+        return clipped, self._is_large(clipped) & (share >= self.settings.min_visible)
+
+    def _is_large(self, boxes_N4: Tensor) -> Tensor:
+        """Whether boxes reach ``min_box_wh`` and have an area (N,)."""
+        sides = boxes_N4[:, 2:] - boxes_N4[:, :2]
+        least = sides.new_tensor(self.settings.min_box_wh)
+        return ((sides >= least) & (sides > 0)).all(1)
 
     def clusters(self, found: Clusters) -> Clusters:
         """The clusters in the strong views; ``alive`` says what is left of them."""
         images = found.images
         kept, alive = self(found.kept_boxes, images[found.kept])
+        boxes = clip_boxes(self.unclipped(found.boxes, images), self.sizes[images])
+        large = self._is_large(boxes)[:, None]
         return replace(
             found,
             priors=self.unclipped(found.priors, images),
-            boxes=clip_boxes(self.unclipped(found.boxes, images), self.sizes[images]),
+            boxes=torch.where(large, boxes, kept[found.clusters]),
             kept_boxes=kept,
             alive=alive,
             unsure_priors=self.unclipped(found.unsure_priors, found.unsure_images),

@@ -237,13 +237,14 @@ def box_head_rows(
 ) -> Tensor:
     """Box loss of each candidate (M,) by the head's own targets and losses.
 
-    Works with any box head of mmdet's interface; several box losses are added.
+    Works with any box head of mmdet's interface; several box losses are added. A head
+    that tells pseudo labels from true boxes is asked for the former's.
     """
     priors = rois_M5[:, 1:]
     _, _, targets, weights = head._get_targets_single(
         priors, priors[:0], targets, labels, train_cfg
     )
-    losses = head.loss(
+    losses = getattr(head, "unlabelled_loss", head.loss)(
         None,
         predicted_M,
         rois_M5,
