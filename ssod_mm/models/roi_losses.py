@@ -153,7 +153,10 @@ def weighted_cls_losses(candidates: Candidates, weights: Tensor) -> dict[str, Te
     head, cls_score = candidates.head, candidates.cls_score
     if cls_score.numel() == 0:
         return {}
-    loss = head.loss_cls(cls_score, candidates.labels, weights, avg_factor=1.0)
+    # A plain sum: some losses have a normaliser of their own and ignore avg_factor.
+    loss = head.loss_cls(
+        cls_score, candidates.labels, weights, reduction_override="sum"
+    )
     losses = dict(loss) if isinstance(loss, dict) else {"loss_cls": loss}
     if head.custom_activation:
         return {**losses, **head.loss_cls.get_accuracy(cls_score, candidates.labels)}

@@ -13,6 +13,7 @@ from ssod_mm.models.class_balance import box_heads
 from ssod_mm.models.detectors.lerprc import assigned_quality
 from ssod_mm.structures import PseudoBoxes
 from tests.models.builders import DETECTORS, NUM_CLASSES, batch, total
+from tests.models.dense_builders import FOCAL
 from tests.models.gaussian_builders import build_lerprc, gaussian_cfg, with_heads
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
@@ -372,6 +373,23 @@ def test_plain_heads_take_prc_without_quality():
         DETECTORS["faster"](), model=dict(ler=None, prc=dict(quality=False))
     )
     assert torch.isfinite(total(model.loss(*batch())))
+
+
+def test_prc_normalises_a_focal_loss_once():
+    cfg = with_heads(DETECTORS["faster"](), **FOCAL)
+    model = build_lerprc(cfg, model=dict(ler=None, prc=dict(quality=False)))
+    model._prc_weights = lambda _guidance, _samples, candidates: (
+        torch.full((len(candidates.labels),), 0.25),
+        {},
+    )
+    seen = watch(model)
+    model.loss(*batch())
+    _, candidates, got = seen[0]
+    rows = candidates.head.loss_cls(
+        candidates.cls_score, candidates.labels, reduction_override="none"
+    )
+    assert candidates.foreground.sum() > 1
+    torch.testing.assert_close(got["loss_cls"], 0.25 * rows.sum())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16])
