@@ -27,7 +27,16 @@ ALLOWED_PARTS = {
     "models": {"structures", "maths"},
     "evaluation": {"structures", "maths"},
     "reporting": set(),
-    "engine": {"structures", "maths", "data", "evaluation", "cli", "version"},
+    "engine": {
+        "structures",
+        "maths",
+        "data",
+        "evaluation",
+        "cli",
+        "reporting",
+        "version",
+    },
+    "sweep": {"cli", "reporting"},
 }
 # Part -> the only third-party packages that it may import; absent: any.
 ALLOWED_THIRD_PARTY = {
@@ -35,7 +44,8 @@ ALLOWED_THIRD_PARTY = {
     "version": set(),
     "maths": {"torch"},
     "cli": {"mmengine"},
-    "reporting": {"matplotlib", "terminaltables"},
+    "reporting": {"matplotlib", "terminaltables", "plotly"},
+    "sweep": {"mmengine", "rich", "submitit"},
     "configs": set(),
 }
 

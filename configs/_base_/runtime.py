@@ -30,6 +30,7 @@ custom_hooks = [
     dict(type="IterationSeedHook"),
     dict(type="StopOnNaNHook"),
     dict(type="ClassCountHook"),
+    dict(type="RunRecordHook"),
 ]
 
 env_cfg = dict(

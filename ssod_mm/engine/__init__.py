@@ -6,6 +6,7 @@ from ssod_mm.engine.class_count_hook import ClassCountHook
 from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
 from ssod_mm.engine.guard_hook import NonFiniteTrainingError, StopOnNaNHook
 from ssod_mm.engine.loops import BothModelsTestLoop, BothModelsValLoop
+from ssod_mm.engine.record_hook import RunRecordHook
 from ssod_mm.engine.seed_hook import IterationSeedHook
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
 from ssod_mm.engine.telemetry_hooks import PseudoLabelLogHook, PseudoLabelQualityHook
@@ -22,5 +23,6 @@ __all__ = [
     "NonFiniteTrainingError",
     "PseudoLabelLogHook",
     "PseudoLabelQualityHook",
+    "RunRecordHook",
     "StopOnNaNHook",
 ]

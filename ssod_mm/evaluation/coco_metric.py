@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,44 @@ BOX_ITEMS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
 RECALL_ITEMS = ("AR@100", "AR@300", "AR@1000", "AR_s@1000", "AR_m@1000", "AR_l@1000")
 
 
+@dataclass(frozen=True)
+class CocoBreakdown:
+    """Average precision of a COCO evaluation in its parts.
+
+    Attributes:
+        per_class: AP of each class, in [0, 1]; NaN where it has no object.
+        per_iou: AP at each threshold.
+        iou_thresholds: the thresholds.
+    """
+
+    per_class: dict[str, float]
+    per_iou: list[float]
+    iou_thresholds: list[float]
+
+
+def coco_breakdown(evaluator: Any, classes: tuple[str, ...]) -> CocoBreakdown:
+    """The parts of what an evaluator has accumulated, of all sizes together.
+
+    Args:
+        evaluator: a ``COCOeval`` after ``accumulate``.
+        classes: names in the order of its categories.
+    """
+    # thresholds, recalls, classes, sizes, numbers of detections
+    precision = np.asarray(evaluator.eval["precision"])[:, :, :, 0, -1]
+    known = np.where(precision > -1, precision, np.nan)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class without an object
+        per_class = np.nanmean(known, axis=(0, 1))
+        per_iou = np.nanmean(known, axis=(1, 2))
+    return CocoBreakdown(
+        dict(zip(classes, per_class.tolist(), strict=True)),
+        per_iou.tolist(),
+        [round(float(one), 4) for one in evaluator.params.iouThrs],
+    )
+
+
 @contextlib.contextmanager
-def coco_evaluator(evaluator: type) -> Iterator[None]:
+def coco_evaluator(evaluator: Callable[..., Any]) -> Iterator[None]:
     """Let mmdet's ``CocoMetric`` evaluate with another ``COCOeval`` class meanwhile."""
     stock = coco_metric.COCOeval
     coco_metric.COCOeval = evaluator
@@ -39,7 +77,8 @@ class FastCocoMetric(CocoMetric):
 
     The numbers are those of pycocotools. Two things differ from the stock metric: when
     nothing at all was detected the results are zeros (stock leaves the keys out, and
-    ``save_best`` then fails), and the evaluator's tables are not printed.
+    ``save_best`` then fails), and the evaluator's tables are not printed. The AP of each
+    class and at each IoU threshold is kept in ``breakdown``.
 
     Args:
         fast: use faster-coco-eval when it is installed.
@@ -51,6 +90,7 @@ class FastCocoMetric(CocoMetric):
             super().__init__(**kwargs)
         self.iou_thrs = np.atleast_1d(np.asarray(self.iou_thrs, dtype=float))
         self.fast = fast
+        self.breakdown: CocoBreakdown | None = None
         self._told = False
 
     @property
@@ -76,15 +116,26 @@ class FastCocoMetric(CocoMetric):
         Returns:
             Values in [0, 1]; -1 where the ground truth has no object of that size.
         """
+        self.breakdown = None
         if not self.format_only and not any(len(pred["labels"]) for _, pred in results):
             MMLogger.get_current_instance().warning(
                 "Nothing was detected on any image: the results are zeros."
             )
             return {name: 0.0 for name in self.result_names if "*" not in name}
         self._tell_which()
-        evaluator = FastCOCOeval if self.use_fast else coco_metric.COCOeval
+        kind = FastCOCOeval if self.use_fast else coco_metric.COCOeval
+        built: list[Any] = []
+
+        def evaluator(*args: Any, **kwargs: Any) -> Any:
+            built.append(kind(*args, **kwargs))
+            return built[-1]
+
         with coco_evaluator(evaluator), contextlib.redirect_stdout(io.StringIO()):
-            return super().compute_metrics(results)
+            metrics = super().compute_metrics(results)
+        if "bbox" in self.metrics and not self.format_only:
+            own = next(one for one in reversed(built) if one.params.useCats)
+            self.breakdown = coco_breakdown(own, tuple(self.dataset_meta["classes"]))
+        return metrics
 
     @property
     def use_fast(self) -> bool:

@@ -1,0 +1,58 @@
+"""A hash of a resolved config: what is trained, wherever it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+_PLACE_AND_LOOKS = (
+    "work_dir",
+    "load_from",
+    "resume",
+    "launcher",
+    "visualizer",
+    "vis_backends",
+    "log_level",
+    "log_processor",
+    "experiment_name",
+    "test_cfg",
+    "test_dataloader",
+    "test_evaluator",
+)
+_REPORTING_HOOKS = ("RunRecordHook", "DrawPseudoLabelsHook")
+
+
+def config_sha256(cfg: Config | Mapping[str, Any]) -> str:
+    """Hash of what a config trains and validates.
+
+    Where a run writes, what it draws and what a test would do leave the hash alone.
+    Nor do the weights it starts from count: a resumed run no longer names them. The
+    order of keys does not count, nor does a list in place of a tuple.
+
+    Args:
+        cfg: A config that ``resolve_config`` completed.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    content = cfg.to_dict() if isinstance(cfg, Config) else dict(cfg)
+    for key in _PLACE_AND_LOOKS:
+        content.pop(key, None)
+    hooks = dict(content.get("default_hooks") or {})
+    hooks.pop("logger", None)
+    content["default_hooks"] = hooks
+    content["custom_hooks"] = [
+        hook
+        for hook in content.get("custom_hooks") or []
+        if not (isinstance(hook, Mapping) and hook.get("type") in _REPORTING_HOOKS)
+    ]
+    return text_sha256(json.dumps(content, sort_keys=True, default=str))
+
+
+def text_sha256(text: str) -> str:
+    """Hash of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Many trainings from one file: planned, run, resumed, counted; loads no torch."""
