@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 
+from ssod_mm.models import class_balance
+from ssod_mm.models.dense import cluster_losses
 from ssod_mm.models.dense.anchors import matched_rows
 from ssod_mm.models.dense.rcnn import student_lesson
 from tests.models.builders import batch, cascade_cfg, one_stage_cfg, total
@@ -72,6 +74,27 @@ def test_retinanet_learns_from_clusters():
     assert losses["head_clusters"] > 0
     assert losses["unsup_loss_cls"] > 0
     assert losses["unsup_loss_bbox"] > 0
+
+
+@pytest.mark.parametrize("balance", [None, dict(use_loc=False)])
+def test_a_process_without_unlabelled_images_joins_the_reductions(monkeypatch, balance):
+    """Else the other processes of a batch drawn from the union wait for ever."""
+    calls = []
+
+    def noted(counts):
+        calls.append(counts.shape)
+        return counts
+
+    monkeypatch.setattr(cluster_losses, "reduce_mean", noted)
+    monkeypatch.setattr(class_balance, "all_reduce", noted)
+    model = build_dense(BOTH, class_balance=balance)
+    inputs, samples = batch()
+    model.loss(inputs, samples)
+    asked = calls.copy()
+    calls.clear()
+    model.loss({"sup": inputs["sup"]}, {"sup": samples["sup"]})
+    assert calls == asked
+    assert len(calls) == (2 if balance is None else 3)
 
 
 def test_no_proposal_at_all():

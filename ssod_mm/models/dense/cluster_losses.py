@@ -70,6 +70,15 @@ def foreground_rows(
     return focal_rows(logits_RC[rows_U], targets_UC, gamma, alpha)[place_M]
 
 
+def reduced_counts(counts_3: Tensor) -> Tensor:
+    """Clusters, foreground and background priors (3,) in the mean over processes.
+
+    As normalisers they let each cluster weigh the same. Every process has to ask, once
+    for each dense stage.
+    """
+    return reduce_mean(counts_3)
+
+
 def lesson_losses(
     logits_RC: Tensor,
     box_loss: BoxLoss,
@@ -101,8 +110,7 @@ def lesson_losses(
     counts = torch.stack(
         [(sizes_K > 0).sum(), taught_R.sum(), lesson.background.sum()]
     ).float()
-    # Normalisers are means over the processes, so that each cluster weighs the same.
-    num_clusters, foreground, background = reduce_mean(counts).unbind()
+    num_clusters, foreground, background = reduced_counts(counts).unbind()
 
     def over_clusters(values_M: Tensor) -> Tensor:
         means_K = cluster_means(values_M, lesson.clusters, lesson.num_clusters)

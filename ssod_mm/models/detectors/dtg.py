@@ -9,6 +9,7 @@ matching). :mod:`ssod_mm.models.dense` has the two halves of each stage.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from ssod_mm.models.dense.anchors import (
     anchor_losses,
     check_anchor_head,
 )
+from ssod_mm.models.dense.cluster_losses import reduced_counts
 from ssod_mm.models.dense.clusters import DenseGuidance, ViewMap, kept_instances
 from ssod_mm.models.dense.inspection import candidates_of_both, disagreements
 from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
@@ -106,8 +108,7 @@ class DenseGuidanceTeacher(MeanTeacher):
         features = self.teacher.extract_feat(inputs)
         head = self._anchor_head(self.teacher)
         maps = tuple([m.float() for m in level_maps] for level_maps in head(features))
-        balance = self.class_balance
-        taus = None if balance is None else balance.thresholds()
+        taus = self.class_balance and self.class_balance.thresholds()
         stages = {}
         if not self.two_stage:
             stages["head"] = anchor_clusters(
@@ -174,17 +175,11 @@ class DenseGuidanceTeacher(MeanTeacher):
         device = guidance.instances[0].bboxes.device
         view = ViewMap(weak, strong, self.settings, device)
         stages = {name: view.clusters(one) for name, one in guidance.stages.items()}
+        guidance = replace(guidance, instances=moved.instances, stages=stages)
         if not self.two_stage:
-            return DenseGuidance(moved.instances, stages=stages)
-        images = guidance.proposal_images
-        proposals, seen = view(guidance.proposals, images)
-        return DenseGuidance(
-            moved.instances,
-            stages=stages,
-            proposals=proposals,
-            proposal_images=images,
-            proposals_seen=seen,
-        )
+            return guidance
+        proposals, seen = view(guidance.proposals, guidance.proposal_images)
+        return replace(guidance, proposals=proposals, proposals_seen=seen)
 
     def guided_loss(
         self,
@@ -223,6 +218,12 @@ class DenseGuidanceTeacher(MeanTeacher):
             factor = weight if taught else weight * self.settings.empty_weight
             losses.update(reweight_loss_dict(made, factor))
         return {**rename_loss_dict("unsup_", losses), **stats}
+
+    def join_reductions(self) -> None:
+        """Take part, also in the sums that normalise each dense stage's losses."""
+        super().join_reductions()
+        for _ in range(sum(one.mode == "dense" for one in self.stages.values())):
+            reduced_counts(next(self.parameters()).new_zeros(3))
 
     @torch.no_grad()
     def inspect(
@@ -268,10 +269,8 @@ class DenseGuidanceTeacher(MeanTeacher):
     ) -> tuple[dict, dict]:
         """Losses and statistics of a stage that learns from clusters."""
         stage, balance = self.stages[name], self.class_balance
-        weights = None
         if name == "rcnn":
-            if balance is not None and balance.g2:
-                weights = balance.weights()
+            weights = balance.weights() if balance and balance.g2 else None
             made, notes = rcnn_losses(
                 self.student.roi_head, features, guidance, stage, weights
             )

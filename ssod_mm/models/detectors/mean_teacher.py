@@ -125,12 +125,17 @@ class MeanTeacher(SemiBaseDetector):
             )
             return {**losses, **taught}
         self.last_step = None
-        if weight > 0 and self.class_balance is not None:
-            self.class_balance.observe([])  # other processes wait for this one
+        if weight > 0:
+            self.join_reductions()
         if not losses:
             losses = {"sup_loss_cls": zero_through_parameters(self.student)}
         like = next(iter(inputs.values()))
         return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def join_reductions(self) -> None:
+        """Take part in what other processes sum up over their unlabelled images."""
+        if self.class_balance is not None:
+            self.class_balance.observe([])
 
     def unsupervised_loss(
         self,
