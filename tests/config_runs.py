@@ -70,7 +70,8 @@ NAME = re.compile(
 def shipped_configs() -> list[Path]:
     """Every runnable config, sorted."""
     root = config_roots()[0]
-    return sorted(p for p in root.rglob("*.py") if "_base_" not in p.parts)
+    own = {"_base_", "_sweeps"}
+    return sorted(p for p in root.rglob("*.py") if not own & set(p.parts))
 
 
 def parse_name(stem: str) -> dict[str, str | None]:

@@ -38,7 +38,7 @@ def find_config(name: str | Path) -> Path:
         str(path.relative_to(root))
         for root in roots
         for path in root.rglob("*.py")
-        if "_base_" not in path.parts
+        if not {"_base_", "_sweeps"} & set(path.parts)
     )
     by_stem = {Path(path).stem: path for path in known}
     stems = difflib.get_close_matches(Path(name).stem, by_stem, n=3, cutoff=0.5)

@@ -60,7 +60,7 @@ class Phase:
     def is_begun(self) -> bool:
         """Whether a checkpoint exists to go on from."""
         pointer = self.work_dir / "last_checkpoint"
-        return pointer.is_file() and Path(pointer.read_text().strip()).is_file()
+        return pointer.is_file() and Path(pointer.readoption_text().strip()).is_file()
 
     def check_record(self) -> None:
         """Refuse the output of a training that depended on something else.
@@ -71,7 +71,7 @@ class Phase:
         path = self.work_dir / RECORD
         if not path.is_file():
             return
-        old = json.loads(path.read_text())
+        old = json.loads(path.readoption_text())
         for key in sorted({*old, *self.record}):
             before, now = old.get(key), self.record.get(key)
             if before != now:
@@ -85,7 +85,7 @@ class Phase:
         """Note in the output folder what the training depends on."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.record, indent=2, default=str)
-        (self.work_dir / RECORD).write_text(text + "\n")
+        (self.work_dir / RECORD).writeoption_text(text + "\n")
 
 
 def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
@@ -146,7 +146,7 @@ def _teacher_phase(
         cfg_options=options,
         check_files=(),
     )
-    _check_networks(student.model.detector, cfg.model, name)
+    check_networks(student.model.detector, cfg.model, name)
     work_dir = Path(cfg.work_dir)
     work_dir = work_dir.parent.with_name(_changed_name(work_dir.parent, changes))
     work_dir /= Path(cfg.work_dir).name
@@ -188,14 +188,14 @@ def _command(
         command.append(f"--{'' if arguments.auto_scale_lr else 'no-'}auto-scale-lr")
     if options:
         command.append("--cfg-options")
-        command += [f"{key}={_text(value)}" for key, value in options.items()]
+        command += [f"{key}={option_text(value)}" for key, value in options.items()]
     return command
 
 
-def _text(value: Any) -> str:
+def option_text(value: Any) -> str:
     """A value as ``--cfg-options`` reads it."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(_text(one) for one in value)}]"
+        return f"[{','.join(option_text(one) for one in value)}]"
     return str(value)
 
 
@@ -212,7 +212,7 @@ def _changed_name(folder: Path, changes: Mapping[str, Any]) -> str:
     return "-".join([folder.name, *sorted(parts)])
 
 
-def _check_networks(student: Config, teacher: Config, name: str) -> None:
+def check_networks(student: Config, teacher: Config, name: str) -> None:
     """Refuse a teacher whose weights would not fit the student's detector."""
     pair = [
         Config({key: model[key] for key in _NETWORKS if key in model})

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-import ssod_mm
 from ssod_mm.cli.data_files import named_paths
+from ssod_mm.version import __version__
 
 PACKAGES = (
     "torch",
@@ -37,7 +37,7 @@ def git_state(root: str | Path | None = None) -> dict[str, Any]:
     Returns:
         ``revision`` and ``changed``; empty outside a checkout or without git.
     """
-    root = Path(root or Path(ssod_mm.__file__).parents[1])
+    root = Path(root or Path(__file__).resolve().parents[2])
     if not (root / ".git").exists():
         return {}
     try:
@@ -61,7 +61,7 @@ def git_state(root: str | Path | None = None) -> dict[str, Any]:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python, this package and what computes the numbers."""
-    versions = {"python": platform.python_version(), "ssod_mm": ssod_mm.__version__}
+    versions = {"python": platform.python_version(), "ssod_mm": __version__}
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)

@@ -87,7 +87,7 @@ class RunRecordHook(Hook):
         broadcast_object_list(decision)
         if decision[0]:
             runner.logger.info(
-                f"The validation of iteration {runner.iter} was cut off: it is repeated."
+                f"The validation at iteration {runner.iter} was cut off: repeated."
             )
             runner.val_loop.run()
             runner.model.train()

@@ -77,8 +77,8 @@ class FastCocoMetric(CocoMetric):
 
     The numbers are those of pycocotools. Two things differ from the stock metric: when
     nothing at all was detected the results are zeros (stock leaves the keys out, and
-    ``save_best`` then fails), and the evaluator's tables are not printed. The AP of each
-    class and at each IoU threshold is kept in ``breakdown``.
+    ``save_best`` then fails), and the evaluator's tables are not printed. The AP of
+    each class and at each IoU threshold is kept in ``breakdown``.
 
     Args:
         fast: use faster-coco-eval when it is installed.

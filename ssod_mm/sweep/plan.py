@@ -1,0 +1,266 @@
+"""From a sweep to its trainings, each known by a hash of what it depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ssod_mm.cli.fingerprint import config_sha256, text_sha256
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.phases import SHARED, check_networks, option_text
+from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.sweep.spec import Row, Sweep
+
+_START = "checkpoint-of-the-first-phase.pth"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training. Runs that need the same one share it.
+
+    Attributes:
+        id: hash of everything that its numbers depend on.
+        name: what the reader sees; equal names with other ids are a changed config.
+        config: path below ``configs/``.
+        options: overrides, without the checkpoints to start from.
+        fold: number of the label split.
+        percent: labelled images in percent; None as the config has it.
+        seed: of the training.
+        amp: precision, or None.
+        max_iters: length.
+        teachers: ids of the stages that it starts from or is taught by, its start
+            first.
+        start_key: config key that takes the checkpoint of the start.
+        is_ensemble: whether all of ``teachers`` teach together.
+    """
+
+    id: str
+    name: str
+    config: str
+    options: dict[str, Any]
+    fold: int
+    percent: float | None
+    seed: int
+    amp: str | None
+    max_iters: int
+    teachers: tuple[str, ...] = ()
+    start_key: str = "load_from"
+    is_ensemble: bool = False
+
+    @property
+    def folder(self) -> str:
+        """Name of its output folder."""
+        return f"{self.name}-{self.id[:8]}"
+
+    @property
+    def checkpoint(self) -> str:
+        """Name of the file that it ends with."""
+        return f"iter_{self.max_iters}.pth"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One number of the table: a row on one split with one seed.
+
+    Attributes:
+        row: what is trained.
+        percent: labelled images in percent.
+        fold: number of the label split.
+        seed: of the training.
+        stages: ids in the order of the phases; the last one's results count.
+    """
+
+    row: Row
+    percent: float | None
+    fold: int
+    seed: int
+    stages: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Short name, unique in the sweep."""
+        return _named(self.row.key, self.percent, self.fold, self.seed)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All trainings of a sweep.
+
+    Attributes:
+        sweep: where they come from.
+        stages: by id; those that others need come first.
+        runs: in the order of the sweep's rows.
+    """
+
+    sweep: Sweep
+    stages: dict[str, Stage]
+    runs: tuple[Run, ...]
+
+    def command(self, stage: Stage, out: Path) -> list[str]:
+        """Arguments of ``tools/train.py``.
+
+        Args:
+            stage: one of the plan.
+            out: folder of the sweep.
+        """
+        options = dict(stage.options)
+        starts = [
+            str(out / self.stages[one].folder / self.stages[one].checkpoint)
+            for one in stage.teachers
+        ]
+        if starts:
+            options[stage.start_key] = starts[0]
+        if stage.is_ensemble:
+            options["model.teachers"] = starts
+        command = [stage.config, "--fold", str(stage.fold), "--seed", str(stage.seed)]
+        if stage.percent is not None:
+            command += ["--percent", f"{stage.percent:g}"]
+        if stage.amp:
+            command += ["--amp", stage.amp]
+        command += ["--work-dir", str(out / stage.folder)]
+        if options:
+            texts = [f"{key}={option_text(value)}" for key, value in options.items()]
+            command += ["--cfg-options", *texts]
+        return command
+
+
+def plan_sweep(sweep: Sweep, check_files: bool = False) -> Plan:
+    """Plan the trainings of a sweep.
+
+    Args:
+        sweep: what to train.
+        check_files: whether the data files must exist.
+
+    Raises:
+        FileNotFoundError: a config or data file is missing.
+        ValueError: a config, an option or a pair of phases does not fit.
+    """
+    planner = _Planner(sweep, ("train", "val") if check_files else ())
+    runs = [
+        planner.run(row, percent, fold, seed)
+        for row in sweep.rows
+        for percent in row.ratios
+        for fold in sweep.folds
+        for seed in sweep.seeds
+    ]
+    return Plan(sweep, planner.stages, tuple(runs))
+
+
+class _Planner:
+    """Gathers the stages of a sweep, the same one once."""
+
+    def __init__(self, sweep: Sweep, check_files: tuple[str, ...]) -> None:
+        self.sweep = sweep
+        self.check_files = check_files
+        self.stages: dict[str, Stage] = {}
+
+    def run(self, row: Row, percent: float | None, fold: int, seed: int) -> Run:
+        config = _filled(row.config, percent, row)
+        plain = _load(config, _frozen(row.options))
+        teacher = row.teacher or plain.get("teacher_config")
+        name = _named(row.key, percent, fold, seed)
+        if not teacher:
+            stage = self.stage(name, config, row.options, percent, fold, seed)
+            return Run(row, percent, fold, seed, (stage.id,))
+        teacher = _filled(teacher, percent, row)
+        changes = {**(plain.get("teacher_options") or {}), **row.teacher_options}
+        given = {key: row.options[key] for key in SHARED if key in row.options}
+        seeds = list(plain.get("teacher_seeds") or [seed])
+        if seed in seeds:
+            seeds.insert(0, seeds.pop(seeds.index(seed)))
+        teachers = [
+            self.stage(
+                _named(f"phase1+{Path(teacher).stem}", percent, fold, one),
+                teacher,
+                {**given, **changes},
+                percent,
+                fold,
+                one,
+            )
+            for one in seeds
+        ]
+        model = plain.model.get("detector", plain.model)
+        options = {**given, **changes}
+        check_networks(model, _load(teacher, _frozen(options)).model, teacher)
+        stage = self.stage(name, config, row.options, percent, fold, seed, teachers)
+        ids = (*(one.id for one in teachers), stage.id)
+        return Run(row, percent, fold, seed, ids)
+
+    def stage(
+        self,
+        name: str,
+        config: str,
+        options: Mapping[str, Any],
+        percent: float | None,
+        fold: int,
+        seed: int,
+        teachers: Sequence[Stage] = (),
+    ) -> Stage:
+        start_key, start = "load_from", {}
+        if teachers:
+            plain = _load(config, _frozen(options))
+            if "continue_from" in plain:
+                start_key = "continue_from"
+            start = {start_key: _START}
+        complete = {**options, **start}
+        cfg = resolve_config(
+            _load(config, _frozen(complete)),
+            fold=fold,
+            percent=percent,
+            seed=seed,
+            amp=self.sweep.amp,
+            cfg_options=complete,
+            check_files=self.check_files,
+        )
+        ids = tuple(one.id for one in teachers)
+        identity = text_sha256(json.dumps([config_sha256(cfg), ids]))
+        if identity not in self.stages:
+            self.stages[identity] = Stage(
+                id=identity,
+                name=name,
+                config=config,
+                options=dict(options),
+                fold=fold,
+                percent=percent,
+                seed=seed,
+                amp=self.sweep.amp,
+                max_iters=int(cfg.train_cfg.max_iters),
+                teachers=ids,
+                start_key=start_key,
+                is_ensemble=len(ids) > 1,
+            )
+        return self.stages[identity]
+
+
+def _named(key: str, percent: float | None, fold: int, seed: int) -> str:
+    ratio = "" if percent is None else f"-p{percent:g}"
+    return f"{key}{ratio}-fold{fold}-seed{seed}"
+
+
+def _filled(config: str, percent: float | None, row: Row) -> str:
+    """A config's path with its ratio."""
+    if "{" not in config:
+        return config
+    try:
+        return config.format(percent=percent)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise ValueError(
+            f"{row.key}: the config {config} takes a ratio as in {{percent:02d}}, and "
+            f"the ratio is {percent}: {error}"
+        ) from error
+
+
+def _frozen(options: Mapping[str, Any]) -> str:
+    return json.dumps(options, sort_keys=True, default=str)
+
+
+@cache
+def _load(config: str, options: str) -> Config:
+    """Read a config once for all folds; nobody changes what comes back."""
+    return load_config(config, json.loads(options))

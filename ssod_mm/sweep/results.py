@@ -1,0 +1,152 @@
+"""What the runs of a sweep measured, and the published numbers beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mmengine
+
+from ssod_mm.cli.lookup import config_roots
+from ssod_mm.reporting.records import RunRecord
+from ssod_mm.reporting.scalars import Series
+from ssod_mm.reporting.sweep_tables import Measurement, SweepTable, sweep_table
+from ssod_mm.sweep.plan import Plan, Run
+from ssod_mm.sweep.state import StageFolder
+
+_NAMES = {
+    "coco/bbox_mAP": ("AP", "box AP"),
+    "coco/bbox_mAP_50": ("AP50", "box AP50"),
+    "coco/bbox_mAP_75": ("AP75", "box AP75"),
+}
+"""Metric -> what a table calls it, and what the metafiles call it."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run with what it measured so far.
+
+    Attributes:
+        run: from the plan.
+        records: of its stages, None where nothing was measured yet.
+    """
+
+    run: Run
+    records: tuple[RunRecord | None, ...]
+
+    @property
+    def record(self) -> RunRecord | None:
+        """Of the last stage, if that has begun."""
+        return self.records[-1]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its number counts."""
+        return self.record is not None and self.record.is_finished
+
+    def value(self, metric: str) -> float | None:
+        """The final result in percent; None unless finished."""
+        if not self.is_finished:
+            return None
+        value = self.record.final(metric, self.model)
+        return None if value is None else 100 * value
+
+    @property
+    def model(self) -> str | None:
+        """Whose results count."""
+        models = self.record.models if self.record else []
+        wanted = self.run.row.model
+        return wanted if wanted in models else (models[0] if models else None)
+
+    def curve(self, metric: str) -> Series:
+        """The result over the iterations of all phases, in percent.
+
+        Of several teachers the first one, from which the student starts, counts.
+        """
+        first = self.records[0] if len(self.records) > 1 else None
+        points: Series = []
+        offset = 0
+        if first is not None:
+            points += first.series(metric)
+            offset = first.max_iters
+        if self.record is not None:
+            own = self.record.series(metric, self.model)
+            points += [(step + offset, value) for step, value in own]
+        return [(step, 100 * value) for step, value in points]
+
+
+def collect(plan: Plan, out: Path) -> list[RunResult]:
+    """Read the records of a sweep; each file once.
+
+    Args:
+        plan: of the sweep.
+        out: its folder.
+    """
+    records = {
+        one: StageFolder(stage, out).record() for one, stage in plan.stages.items()
+    }
+    return [
+        RunResult(run, tuple(records[one] for one in run.stages)) for run in plan.runs
+    ]
+
+
+def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
+    """The sweep's table; only finished runs count."""
+    sweep = plan.sweep
+    metric, reported = _NAMES.get(sweep.metric, (sweep.metric, ""))
+    values = [(one.run, one.value(sweep.metric)) for one in results]
+    published = {}
+    for run in plan.runs:
+        if run.row.options or not reported:
+            continue  # with other options it is not what was published
+        config = plan.stages[run.stages[-1]].config
+        number = published_number(config, reported)
+        if number is not None:
+            published[run.row.key, run.percent] = number
+    return sweep_table(
+        sweep.title,
+        {row.key: row.label for row in sweep.rows},
+        sweep.ratios,
+        [
+            Measurement(run.row.key, run.percent, run.fold, value)
+            for run, value in values
+            if value is not None
+        ],
+        baseline=sweep.baseline,
+        published=published,
+        num_planned=Counter((run.row.key, run.percent) for run in plan.runs),
+        metric=metric,
+    )
+
+
+def published_number(config: str, metric: str = "box AP") -> float | None:
+    """What the paper reports for a config, in percent.
+
+    Args:
+        config: path below ``configs/``.
+        metric: as the metafiles call it.
+    """
+    for entry in _reported().get(Path(config).stem, []):
+        if metric in entry:
+            return float(entry[metric])
+    return None
+
+
+@cache
+def _reported() -> dict[str, list[dict[str, Any]]]:
+    """``Reported`` of every config, by its name."""
+    root = config_roots()[0]
+    found = {}
+    for path in sorted(root.glob("*/metafile.yml")):
+        for model in mmengine.load(path).get("Models") or []:
+            entries = [
+                entry
+                for result in model.get("Results") or []
+                for entry in result.get("Reported") or []
+            ]
+            found[Path(model["Config"]).stem] = entries
+    return found

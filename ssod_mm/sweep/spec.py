@@ -1,0 +1,235 @@
+"""Sweep files: which configs are trained on which splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ssod_mm.cli.lookup import config_roots
+
+SWEEP_FOLDER = "_sweeps"
+_METHOD_KEYS = {
+    "config",
+    "label",
+    "options",
+    "teacher",
+    "teacher_options",
+    "ratios",
+    "model",
+}
+_SWEEP_KEYS = {
+    "title",
+    "methods",
+    "overrides",
+    "ratios",
+    "folds",
+    "seeds",
+    "budget",
+    "teacher_budget",
+    "baseline",
+    "metric",
+    "amp",
+}
+_MODELS = ("teacher", "student")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table: a method, or a named override of one.
+
+    Attributes:
+        key: its name in the sweep file; ``<method>+<override>`` for an override.
+        label: what the reader sees.
+        config: path below ``configs/``; ``{percent:02d}`` in it is filled in.
+        options: dotted keys and values, as of ``--cfg-options``.
+        teacher: config of the first phase; None for the config's ``teacher_config``
+            if it has one.
+        teacher_options: overrides of the first phase.
+        ratios: labelled images in percent; None where the config's data has no ratio.
+        model: whose results count; None for the teacher where there is one.
+    """
+
+    key: str
+    label: str
+    config: str
+    options: dict[str, Any] = field(default_factory=dict)
+    teacher: str | None = None
+    teacher_options: dict[str, Any] = field(default_factory=dict)
+    ratios: tuple[float | None, ...] = (None,)
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file.
+
+    Attributes:
+        name: of the file.
+        title: heading of table and report.
+        rows: methods and overrides in the order of the file.
+        ratios: columns of the table.
+        folds: label splits of every cell.
+        seeds: of every fold.
+        baseline: key of the row that gains refer to, or None.
+        metric: key of the validation result, without the model.
+        amp: precision of all trainings; None for float32.
+        path: the file.
+    """
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    ratios: tuple[float | None, ...]
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    baseline: str | None
+    metric: str
+    amp: str | None
+    path: Path
+
+
+def find_sweep(name: str | Path) -> Path:
+    """Path of a sweep file given by its path or its name in ``configs/_sweeps``.
+
+    Raises:
+        FileNotFoundError: no such file; lists those that ship.
+    """
+    folders = [root / SWEEP_FOLDER for root in config_roots()]
+    given = Path(name)
+    names = [given] if given.suffix == ".py" else [given, Path(f"{name}.py")]
+    for path in names + [folder / one for folder in folders for one in names]:
+        if path.is_file():
+            return path.resolve()
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
+    raise FileNotFoundError(f"no sweep file {name}; there are {', '.join(known)}")
+
+
+def load_sweep(name: str | Path) -> Sweep:
+    """Read a sweep file.
+
+    Args:
+        name: as in :func:`find_sweep`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a key that is unknown, missing or does not fit; names it.
+    """
+    path = find_sweep(name)
+    try:
+        content = Config.fromfile(str(path), import_custom_modules=False).to_dict()
+    except (SyntaxError, NameError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path} is no valid sweep file: {error}") from error
+    return parse_sweep(content, path)
+
+
+def parse_sweep(content: Mapping[str, Any], path: Path) -> Sweep:
+    """A sweep from what its file says.
+
+    Args:
+        content: keys and values of the file.
+        path: the file, for its name and for messages.
+
+    Raises:
+        ValueError: see :func:`load_sweep`.
+    """
+    content = {k: v for k, v in content.items() if not k.startswith("_")}
+    _refuse_unknown(content, _SWEEP_KEYS, f"{path}")
+    ratios = tuple(_listed(content, "ratios", [None], path))
+    rows = _rows(content, ratios, path)
+    baseline = content.get("baseline")
+    if baseline is not None and baseline not in rows:
+        raise ValueError(f"{path}: baseline={baseline!r} is none of {list(rows)}")
+    return Sweep(
+        name=path.stem,
+        title=str(content.get("title", path.stem.replace("_", " "))),
+        rows=tuple(rows.values()),
+        ratios=ratios,
+        folds=tuple(_listed(content, "folds", [1], path)),
+        seeds=tuple(_listed(content, "seeds", [0], path)),
+        baseline=baseline,
+        metric=str(content.get("metric", "coco/bbox_mAP")),
+        amp=content.get("amp"),
+        path=path,
+    )
+
+
+def _rows(
+    content: Mapping[str, Any], ratios: tuple[float | None, ...], path: Path
+) -> dict[str, Row]:
+    """Methods, then overrides, by key."""
+    methods = content.get("methods")
+    if not methods:
+        raise ValueError(f"{path}: methods names no config")
+    common = Row(
+        key="",
+        label="",
+        config="",
+        options=dict(content.get("budget") or {}),
+        teacher_options=dict(content.get("teacher_budget") or {}),
+        ratios=ratios,
+    )
+    rows = {
+        key: _row(key, own, common, f"{path}: methods.{key}")
+        for key, own in methods.items()
+    }
+    for name, own in (content.get("overrides") or {}).items():
+        place = f"{path}: overrides.{name}"
+        own = dict(own)
+        of = own.pop("of", [])
+        if not of:
+            raise ValueError(f"{place}.of is missing: the method that it changes")
+        for method in [of] if isinstance(of, str) else of:
+            if method not in methods:
+                raise ValueError(f"{place}.of={method!r} is none of {list(methods)}")
+            key = f"{method}+{name}"
+            rows[key] = _row(key, own, rows[method], place)
+    return rows
+
+
+def _row(key: str, own: Mapping[str, Any], base: Row, place: str) -> Row:
+    """A row that takes from ``base`` what it does not say itself."""
+    _refuse_unknown(own, _METHOD_KEYS, place)
+    config = own.get("config", base.config)
+    if not config:
+        raise ValueError(f"{place}.config is missing")
+    ratios = tuple(own.get("ratios", base.ratios))
+    strangers = [one for one in ratios if one not in base.ratios]
+    if strangers:
+        raise ValueError(
+            f"{place}.ratios has {strangers}, but there are {list(base.ratios)}"
+        )
+    model = own.get("model", base.model)
+    if model not in (*_MODELS, None):
+        raise ValueError(f"{place}.model={model!r} must be one of {_MODELS}")
+    return Row(
+        key=key,
+        label=str(own.get("label", key.split("+")[-1].replace("_", " "))),
+        config=str(config),
+        options={**base.options, **own.get("options", {})},
+        teacher=own.get("teacher", base.teacher),
+        teacher_options={**base.teacher_options, **own.get("teacher_options", {})},
+        ratios=ratios,
+        model=model,
+    )
+
+
+def _listed(
+    content: Mapping[str, Any], key: str, default: list[Any], path: Path
+) -> list[Any]:
+    values = content.get(key, default)
+    if not isinstance(values, (list, tuple, range)) or not len(values):
+        raise ValueError(f"{path}: {key}={values!r} must be a list, not empty")
+    values = list(values)
+    if len(set(values)) < len(values):
+        raise ValueError(f"{path}: {key}={values} names something twice")
+    return values
+
+
+def _refuse_unknown(content: Mapping[str, Any], known: set[str], place: str) -> None:
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise ValueError(f"{place} has the unknown key {unknown[0]}; {sorted(known)}")

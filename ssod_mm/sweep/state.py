@@ -1,0 +1,225 @@
+"""What a sweep's folder on disk says about its trainings.
+
+Every training has a folder with ``stage.json`` (what it is), ``record.json`` (what it
+measured), ``log.txt``, ``attempts.json`` and ``lock``. The lock is a file lock that the
+training process holds itself: it ends with the process, however that ends, and it
+outlives a sweeper that was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from ssod_mm.reporting.records import (
+    RECORD_FILE,
+    RunRecord,
+    read_record,
+    write_atomically,
+)
+from ssod_mm.sweep.plan import Plan, Stage
+
+STATES = ("finished", "running", "waiting", "interrupted", "failed", "blocked")
+REPLACED = "replaced"
+_PROGRESS = re.compile(rb"Iter\(train\) *\[ *(\d+)/(\d+)\]")
+_TAIL_BYTES = 16384
+
+
+class StageFolder:
+    """The output folder of one training.
+
+    Args:
+        stage: the training.
+        out: folder of the sweep.
+    """
+
+    def __init__(self, stage: Stage, out: Path) -> None:
+        self.stage = stage
+        self.path = out / stage.folder
+        self.log = self.path / "log.txt"
+        self.checkpoint = self.path / stage.checkpoint
+        self._attempts = self.path / "attempts.json"
+
+    def prepare(self) -> None:
+        """Make the folder and note what belongs into it.
+
+        Raises:
+            ValueError: it holds another training.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        note = self.path / "stage.json"
+        if note.is_file():
+            found = json.loads(note.read_text()).get("id")
+            if found != self.stage.id:
+                raise ValueError(f"{self.path} holds the training {found}: remove it")
+            return
+        write_atomically(note, json.dumps(asdict(self.stage), indent=1) + "\n")
+
+    def record(self) -> RunRecord | None:
+        """What was measured so far, or None."""
+        try:
+            return read_record(self.path / RECORD_FILE)
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def is_finished(self, with_checkpoint: bool = False) -> bool:
+        """Whether the training ended.
+
+        Args:
+            with_checkpoint: whether its weights must still be there.
+        """
+        if with_checkpoint and not self.checkpoint.is_file():
+            return False
+        record = self.record()
+        return record is not None and record.is_finished
+
+    def try_lock(self) -> int | None:
+        """Take the lock.
+
+        Returns:
+            A file descriptor that holds it, in this process and in those that inherit
+            it; None where another process has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def is_locked(self) -> bool:
+        """Whether a process trains in the folder now."""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a checkpoint exists to go on from."""
+        pointer = self.path / "last_checkpoint"
+        return pointer.is_file() and Path(pointer.read_text().strip()).is_file()
+
+    def marker(self) -> str:
+        """Something that changes whenever the training gets further."""
+        pointer = self.path / "last_checkpoint"
+        return pointer.read_text().strip() if pointer.is_file() else ""
+
+    def starts_in_vain(self) -> int:
+        """Number of starts since the last one that left a new checkpoint."""
+        try:
+            attempts = json.loads(self._attempts.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return 0
+        return attempts["starts"] if attempts["marker"] == self.marker() else 0
+
+    def note_start(self) -> None:
+        """Count a start."""
+        self._write_attempts(self.starts_in_vain() + 1)
+
+    def note_stop(self) -> None:
+        """Take a start back that the user ended."""
+        self._write_attempts(max(0, self.starts_in_vain() - 1))
+
+    def give_up(self, retries: int) -> None:
+        """Leave no further start, after a mistake that repeats itself."""
+        self._write_attempts(retries + 1)
+
+    def forgive(self) -> None:
+        """Forget all starts in vain."""
+        self._attempts.unlink(missing_ok=True)
+
+    def _write_attempts(self, starts: int) -> None:
+        content = {"starts": starts, "marker": self.marker()}
+        write_atomically(self._attempts, json.dumps(content) + "\n")
+
+    def log_tail(self, num_lines: int) -> list[str]:
+        """The last lines of the log that say something."""
+        text = self._log_end().decode(errors="replace")
+        return [line for line in text.splitlines() if line.strip()][-num_lines:]
+
+    def iterations(self) -> int:
+        """Iterations done, as far as log and record tell."""
+        found = _PROGRESS.findall(self._log_end())
+        return int(found[-1][0]) if found else 0
+
+    def _log_end(self) -> bytes:
+        try:
+            with self.log.open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - _TAIL_BYTES))
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def set_aside(self) -> Path | None:
+        """Move the folder away, for a start from the beginning.
+
+        Returns:
+            Where it lies now; None where there was none.
+
+        Raises:
+            RuntimeError: a process trains in it.
+        """
+        if not self.path.is_dir():
+            return None
+        if self.is_locked():
+            raise RuntimeError(f"{self.stage.name} is running: stop it before a rerun")
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        target = self.path.parent / REPLACED / f"{self.path.name}-{stamp}"
+        target.parent.mkdir(exist_ok=True)
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{self.path.name}-{stamp}-{number}")
+        return self.path.rename(target)
+
+
+def stage_states(plan: Plan, out: Path, retries: int) -> dict[str, str]:
+    """The state of every training, one of ``STATES``, by id.
+
+    Args:
+        plan: of the sweep.
+        out: its folder.
+        retries: starts in vain after the first one before a training counts as failed.
+    """
+    states: dict[str, str] = {}
+    for stage in plan.stages.values():
+        folder = StageFolder(stage, out)
+        if folder.is_locked():
+            state = "running"
+        elif folder.is_finished():
+            state = "finished"
+        elif folder.starts_in_vain() > retries:
+            state = "failed"
+        elif any(states[one] in ("failed", "blocked") for one in stage.teachers):
+            state = "blocked"
+        else:
+            state = "interrupted" if folder.log.is_file() else "waiting"
+        states[stage.id] = state
+    return states
+
+
+def outdated_folders(plan: Plan, out: Path) -> list[Path]:
+    """Folders of trainings whose config has changed since; they are never counted."""
+    names = {stage.name for stage in plan.stages.values()}
+    found = []
+    for note in sorted(out.glob("*/stage.json")):
+        content = json.loads(note.read_text())
+        if content["id"] not in plan.stages and content["name"] in names:
+            found.append(note.parent)
+    return found

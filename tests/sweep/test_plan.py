@@ -1,0 +1,142 @@
+"""Sweep files and the trainings that follow from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssod_mm.cli.fingerprint import config_sha256
+from ssod_mm.sweep.plan import plan_sweep
+from ssod_mm.sweep.spec import find_sweep, load_sweep, parse_sweep
+
+PLAIN = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
+CERTAINTY = "certainty/certainty_ifrcnn_r18_short_shapes_p05.py"
+PATH = Path("tiny.py")
+
+
+def sweep_of(**content):
+    content.setdefault("methods", dict(plain=dict(config=PLAIN)))
+    return parse_sweep(content, PATH)
+
+
+def test_overrides_are_rows_of_their_own():
+    sweep = sweep_of(
+        budget=dict(max_iters=50),
+        overrides=dict(fast=dict(of="plain", options={"a.b": 2}, label="faster")),
+    )
+    plain, fast = sweep.rows
+    assert (fast.key, fast.label, fast.config) == ("plain+fast", "faster", PLAIN)
+    assert plain.options == {"max_iters": 50}
+    assert fast.options == {"max_iters": 50, "a.b": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (dict(ratio=[1]), "unknown key ratio"),
+        (dict(methods={}), "methods names no config"),
+        (dict(methods=dict(a=dict(label="x"))), "methods.a.config is missing"),
+        (dict(methods=dict(a=dict(config=PLAIN, fold=1))), "unknown key fold"),
+        (dict(folds=[]), "folds=.* must be a list, not empty"),
+        (dict(folds=3), "folds=3 must be a list"),
+        (dict(seeds=[1, 1]), "names something twice"),
+        (dict(baseline="none"), "baseline='none' is none of"),
+        (dict(overrides=dict(a=dict(of="x"))), "of='x' is none of"),
+        (dict(overrides=dict(a=dict(options={}))), "overrides.a.of is missing"),
+        (dict(methods=dict(a=dict(config=PLAIN, model="ema"))), "model='ema'"),
+        (
+            dict(ratios=[5], methods=dict(a=dict(config=PLAIN, ratios=[7]))),
+            r"ratios has \[7\]",
+        ),
+    ],
+)
+def test_mistakes_are_named(content, message):
+    with pytest.raises(ValueError, match=message):
+        sweep_of(**content)
+
+
+def test_an_unknown_sweep_names_those_there_are():
+    with pytest.raises(FileNotFoundError, match="shapes"):
+        find_sweep("shaeps")
+
+
+def test_a_ratio_is_part_of_a_configs_name():
+    config = "supervised/supervised_frcnn_r50_180k_coco_p{percent:02d}.py"
+    sweep = sweep_of(ratios=[1, 10], methods=dict(a=dict(config=config)))
+    plan = plan_sweep(sweep)
+    names = [stage.config for stage in plan.stages.values()]
+    assert [name[-6:] for name in names] == ["p01.py", "p10.py"]
+    with pytest.raises(ValueError, match=r"a: the config .* the ratio is None"):
+        plan_sweep(sweep_of(methods=dict(a=dict(config=config))))
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return plan_sweep(load_sweep("shapes"))
+
+
+def test_rows_share_a_first_phase(shapes):
+    by_row = {run.row.key: run.stages for run in shapes.runs}
+    assert by_row["supervised"][0] == by_row["mean_teacher"][0]
+    assert by_row["supervised"][0] != by_row["certainty"][0]
+    assert by_row["supervised"][1] != by_row["mean_teacher"][1]
+    first = shapes.stages[by_row["certainty"][0]]
+    assert "ifrcnn" in first.config
+    assert first.max_iters == 800
+
+
+def test_a_second_phase_starts_from_the_first_ones_checkpoint(shapes):
+    run = next(one for one in shapes.runs if one.row.key == "certainty")
+    first, second = (shapes.stages[one] for one in run.stages)
+    command = shapes.command(second, Path("/out"))
+    assert f"continue_from=/out/{first.folder}/iter_800.pth" in command
+    assert command[0] == CERTAINTY
+    assert command[command.index("--work-dir") + 1] == f"/out/{second.folder}"
+    assert "--percent 5" in " ".join(command)
+
+
+def ids(**content):
+    return [*plan_sweep(sweep_of(**content)).stages]
+
+
+def test_an_id_changes_with_what_is_trained_and_with_nothing_else():
+    plain = ids()
+    assert ids() == plain
+    assert ids(title="another", baseline="plain") == plain
+    others = [
+        ids(budget={"optim_wrapper.optimizer.lr": 0.5}),
+        ids(folds=[2]),
+        ids(seeds=[1]),
+        ids(ratios=[10]),
+        ids(amp="bf16"),
+        ids(methods=dict(plain=dict(config=PLAIN, teacher=PLAIN)))[1:],
+    ]
+    assert len({tuple(one) for one in [plain, *others]}) == 7
+
+
+def test_a_second_phase_has_another_id_when_the_first_changes():
+    method = dict(config=CERTAINTY)
+    one = ids(methods=dict(c=method), teacher_budget=dict(max_iters=100))
+    other = ids(methods=dict(c=method), teacher_budget=dict(max_iters=200))
+    assert one[1] != other[1]
+
+
+def test_a_teacher_that_does_not_fit_is_refused():
+    method = dict(config=CERTAINTY, teacher=PLAIN)
+    with pytest.raises(ValueError, match="the teacher of"):
+        ids(methods=dict(c=method))
+
+
+def test_place_and_looks_do_not_count():
+    one = dict(model=dict(a=1, b=(2,)), work_dir="x", custom_hooks=[dict(type="A")])
+    other = dict(
+        custom_hooks=[dict(type="A"), dict(type="RunRecordHook")],
+        work_dir="y",
+        log_level="DEBUG",
+        default_hooks=dict(logger=dict(interval=3)),
+        model=dict(b=[2], a=1),
+    )
+    assert config_sha256(one) == config_sha256(other)
+    assert config_sha256({**one, "model": dict(a=1, b=(3,))}) != config_sha256(one)
+    assert config_sha256({**one, "custom_hooks": []}) != config_sha256(one)

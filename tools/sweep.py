@@ -1,0 +1,249 @@
+"""Train a sweep and show its table: python tools/sweep.py SWEEP ACTION [options].
+
+    run      train what is not finished; the same command again goes on
+    status   what is finished, running, waiting, failed
+    table    the results so far, as terminal, markdown, latex or csv
+    report   one HTML page with tables and charts
+    rerun    set the named runs aside and train them from the beginning
+
+SWEEP is a file, or its name in configs/_sweeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+from rich.console import Console
+
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.reporting import sweep_tables
+from ssod_mm.reporting.records import write_atomically
+from ssod_mm.reporting.tables import terminal_table
+from ssod_mm.sweep.display import LiveListener, PlainListener
+from ssod_mm.sweep.local import LocalRunner, Slot
+from ssod_mm.sweep.plan import Plan, Stage, plan_sweep
+from ssod_mm.sweep.results import collect, result_table
+from ssod_mm.sweep.spec import load_sweep
+from ssod_mm.sweep.state import (
+    STATES,
+    StageFolder,
+    outdated_folders,
+    stage_states,
+)
+
+TOOLS = Path(__file__).resolve().parent
+ACTIONS = ("run", "status", "table", "report", "rerun")
+FORMATS = ("terminal", "markdown", "latex", "csv")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sweep", help="a sweep file, or its name in configs/_sweeps")
+    parser.add_argument("action", choices=ACTIONS)
+    parser.add_argument("runs", nargs="*", help="names of runs, for rerun")
+    parser.add_argument(
+        "--out", type=Path, help="folder; default work_dirs/sweeps/NAME"
+    )
+    parser.add_argument(
+        "--gpus", help="numbers of the GPUs, such as 0,1,2; default: all there are"
+    )
+    parser.add_argument(
+        "--gpus-per-run", type=int, default=1, help="processes of a training"
+    )
+    parser.add_argument(
+        "--slots", type=int, help="trainings at a time on the CPU, without GPUs"
+    )
+    parser.add_argument(
+        "--retries", type=int, default=2, help="starts after one that got nowhere"
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="give failed runs another chance"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="only check the files and show commands"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="terminal")
+    parser.add_argument("--save", type=Path, help="file for the table or the report")
+    return parser.parse_args()
+
+
+def gpu_numbers(given: str | None) -> list[str]:
+    """GPUs to use; none on a machine without."""
+    if given is not None:
+        return [one.strip() for one in given.split(",") if one.strip()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [one for one in visible.split(",") if one.strip() not in ("", "-1")]
+    try:
+        found = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(n) for n, line in enumerate(found.splitlines()) if "GPU " in line]
+
+
+def make_slots(gpus: list[str], per_run: int, slots: int | None) -> list[Slot]:
+    """The places for trainings.
+
+    Raises:
+        ValueError: fewer GPUs than a training wants, or numbers below 1.
+    """
+    if per_run < 1 or (slots is not None and slots < 1):
+        raise ValueError("--gpus-per-run and --slots must be at least 1")
+    if not gpus or slots is not None:
+        count = slots or 1
+        threads = str(max(1, (os.cpu_count() or 1) // count))
+        environment = {"CUDA_VISIBLE_DEVICES": "-1"}
+        environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", threads)
+        return [Slot(f"CPU {n + 1}", environment, per_run) for n in range(count)]
+    groups = [gpus[n : n + per_run] for n in range(0, len(gpus), per_run)]
+    groups = [group for group in groups if len(group) == per_run]
+    if not groups:
+        raise ValueError(f"--gpus-per-run {per_run}, but there are {len(gpus)} GPUs")
+    return [
+        Slot(
+            f"GPU {','.join(group)}", {"CUDA_VISIBLE_DEVICES": ",".join(group)}, per_run
+        )
+        for group in groups
+    ]
+
+
+def command_of(plan: Plan, out: Path, stage: Stage, resume: bool, nproc: int) -> list:
+    """The command line of a training."""
+    config, *options = plan.command(stage, out)
+    options = [*(["--resume"] if resume else []), *options]
+    if nproc > 1:
+        return ["bash", str(TOOLS / "dist_train.sh"), config, str(nproc), *options]
+    return [sys.executable, str(TOOLS / "train.py"), config, *options]
+
+
+def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
+    """Train; the exit code."""
+    per_run = arguments.gpus_per_run
+    slots = make_slots(gpu_numbers(arguments.gpus), per_run, arguments.slots)
+
+    def commander(stage: Stage, resume: bool, nproc: int) -> list[str]:
+        return command_of(plan, out, stage, resume, nproc)
+
+    if arguments.check:
+        for stage in plan.stages.values():
+            print(shlex.join(commander(stage, False, slots[0].num_processes)))
+        return 0
+    say_outdated(plan, out)
+    if arguments.retry_failed:
+        for stage in plan.stages.values():
+            StageFolder(stage, out).forgive()
+    console = Console()
+    live = LiveListener(console) if console.is_terminal else None
+    listener = live or PlainListener(lambda line: print(line, flush=True))
+    runner = LocalRunner(plan, out, slots, commander, listener, arguments.retries)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, runner.request_stop)
+    try:
+        if live:
+            with live:
+                states = runner.run()
+        else:
+            states = runner.run()
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoints")
+        return 130
+    show_status(plan, out, arguments.retries)
+    return 0 if set(states.values()) <= {"finished"} else 1
+
+
+def say_outdated(plan: Plan, out: Path) -> None:
+    """Name the folders whose config has changed since."""
+    for folder in outdated_folders(plan, out):
+        print(f"changed since, not counted: {folder}")
+
+
+def show_status(plan: Plan, out: Path, retries: int) -> None:
+    """Print the state of every run."""
+    states = stage_states(plan, out, retries)
+    for one, state in states.items():
+        folder = StageFolder(plan.stages[one], out)
+        if state in ("running", "interrupted"):
+            note = f"{folder.iterations()}/{folder.stage.max_iters}"
+        else:
+            note = ""
+        print(f"{state:<12} {folder.stage.name:<52} {note}".rstrip())
+        if state == "failed":
+            print("\n".join(f"    {line}" for line in folder.log_tail(8)))
+    counts = {state: list(states.values()).count(state) for state in STATES}
+    text = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+    print(f"{len(states)} trainings for {len(plan.runs)} runs: {text}")
+
+
+def rerun(plan: Plan, out: Path, names: list[str]) -> None:
+    """Set the results of some runs aside.
+
+    Raises:
+        ValueError: no such run.
+    """
+    if not names:
+        raise ValueError("rerun needs the names of runs, as status shows them")
+    by_name = {stage.name: stage for stage in plan.stages.values()}
+    by_name |= {run.name: plan.stages[run.stages[-1]] for run in plan.runs}
+    for name in names:
+        if name not in by_name:
+            raise ValueError(f"no run {name}; there are {', '.join(by_name)}")
+        kept = StageFolder(by_name[name], out).set_aside()
+        print(f"{name}: " + (f"old results are in {kept}" if kept else "nothing yet"))
+
+
+def show_table(plan: Plan, out: Path, kind: str, save: Path | None) -> None:
+    """Print the table, or write it to a file."""
+    table = result_table(plan, collect(plan, out))
+    write = {
+        "terminal": sweep_tables.terminal,
+        "markdown": sweep_tables.markdown,
+        "latex": sweep_tables.latex,
+        "csv": sweep_tables.as_csv,
+    }
+    text = write[kind](table)
+    differences = sweep_tables.difference_rows(table)
+    if kind == "terminal" and len(differences) > 1:
+        text += "\n" + terminal_table(differences, "paired over folds, 95 %")
+    if save is None:
+        print(text.rstrip("\n"))
+    else:
+        write_atomically(save, text)
+        print(f"table: {save}")
+
+
+def main() -> None:
+    """Do what the action says."""
+    arguments = parse_arguments()
+    # Configs are read by the dozen: what they take from options is no news.
+    MMLogger.get_instance("sweep", log_level="WARNING")
+    with one_line_errors():
+        sweep = load_sweep(arguments.sweep)
+        out = (arguments.out or Path("work_dirs", "sweeps", sweep.name)).resolve()
+        training = arguments.action in ("run", "rerun")
+        plan = plan_sweep(sweep, check_files=training)
+        if arguments.action == "status":
+            say_outdated(plan, out)
+            show_status(plan, out, arguments.retries)
+            return
+        if arguments.action == "table":
+            show_table(plan, out, arguments.format, arguments.save)
+        if arguments.action == "rerun":
+            rerun(plan, out, arguments.runs)
+        if training:
+            sys.exit(run(plan, out, arguments))
+
+
+if __name__ == "__main__":
+    main()
