@@ -19,8 +19,13 @@ from ssod_mm.maths.clustering import pairwise_iou
 _ROUNDING = 1e-3
 
 
-def anchor_levels(boxes_M4: Tensor, base_size: float, num_levels: int) -> Tensor:
+def anchor_levels(
+    boxes_M4: Tensor, base_size: float, num_levels: int, nearest: bool = False
+) -> Tensor:
     """Pyramid level by size, ``clip(floor(log2(sqrt(area) / base_size)))``.
+
+    Rounding down sends an anchor that shrank ever so little to the level of half its
+    size; ``nearest`` rounds to the level whose size it is closest to.
 
     Reference:
         DTG-SSOD, section 3.2; S = 32 there.
@@ -29,12 +34,14 @@ def anchor_levels(boxes_M4: Tensor, base_size: float, num_levels: int) -> Tensor
         boxes_M4: (M, 4) xyxy in pixels.
         base_size: side in pixels of the smallest anchor of level 0, S > 0.
         num_levels: L.
+        nearest: round to the nearest level in place of down.
 
     Returns:
         (M,) int64 in [0, L).
     """
     sides = box_areas(boxes_M4.float()).sqrt().clamp(min=1e-6)
-    levels = (torch.log2(sides / base_size) + _ROUNDING).floor()
+    exact = torch.log2(sides / base_size) + _ROUNDING
+    levels = exact.round() if nearest else exact.floor()
     return levels.clamp(0, num_levels - 1).long()
 
 

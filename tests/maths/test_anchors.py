@@ -96,6 +96,14 @@ def test_level_by_size_as_in_the_paper():
     assert anchor_levels(boxes, 32.0, 5).tolist() == [0, 0, 0, 1, 2, 4, 4]
 
 
+def test_nearest_level_by_size():
+    """Up from sqrt(2) times a level's size, as a shrunk anchor should stay."""
+    sides = torch.tensor([5.0, 31.0, 45.0, 46.0, 63.9, 90.0, 91.0, 4000.0])
+    boxes = torch.stack([sides * 0, sides * 0, sides, sides], 1)
+    levels = anchor_levels(boxes, 32.0, 5, nearest=True)
+    assert levels.tolist() == [0, 0, 0, 1, 1, 1, 2, 4]
+
+
 def test_boxes_outside_match_the_border():
     boxes = torch.tensor([[-500.0, -500.0, -468.0, -468.0]])
     index, iou = match_anchors(

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mmdet.models.task_modules import AnchorGenerator
 from mmengine.config import ConfigDict
 
 from ssod_mm.models import class_balance
 from ssod_mm.models.dense import cluster_losses
 from ssod_mm.models.dense.anchors import matched_rows
 from ssod_mm.models.dense.rcnn import student_lesson
+from ssod_mm.models.dense.settings import DenseStage
 from tests.models.builders import batch, cascade_cfg, one_stage_cfg, total
 from tests.models.dense_builders import build_dense, focal_cfg, retina_cfg
 
@@ -205,10 +207,34 @@ def test_equal_views_teach_what_nms_kept():
         [(8, 12), (4, 6), (2, 3)],
         moved.stages["rpn"].priors,
         moved.stages["rpn"].images,
-        None,
+        model.stages["rpn"],
     )
     assert rows.tolist() == found.stages["rpn"].rows.tolist()
     assert iou.min() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("level", "least"),
+    # 60.8 px: level 0 has at most 50.8 px, level 1 has 64 px
+    [("floor", 50.8**2 / 60.8**2), ("nearest", 0.95**2)],
+)
+def test_partners_of_shrunk_anchors(level, least):
+    """Three scales per level: all keep their level in an equal view."""
+    model = build_dense(cfg=retina_cfg())
+    head, grids = model.student.bbox_head, [(8, 12), (4, 6), (2, 3)]
+    generator = AnchorGenerator(
+        [8, 16, 32], [1.0], octave_base_scale=4, scales_per_octave=3
+    )
+    head.prior_generator = generator
+    anchors = torch.cat(generator.grid_priors(grids, device="cpu"))
+    images = torch.zeros(len(anchors)).long()
+    stage = DenseStage(level=level)
+    rows, iou = matched_rows(head, grids, anchors, images, stage)
+    assert rows.tolist() == list(range(len(anchors)))
+    centres = (anchors[:, :2] + anchors[:, 2:]).repeat(1, 2) / 2
+    shrunk = centres + 0.95 * (anchors - centres)
+    _, iou = matched_rows(head, grids, shrunk, images, stage)
+    assert iou.min().item() == pytest.approx(least, abs=0.01)
 
 
 def test_a_flipped_view_flips_rois_targets_and_anchors():
@@ -350,6 +376,7 @@ def test_reduced_precision_trains(dtype):
         (dict(roi=dict()), "roi"),
         (dict(rpn=dict(tau=1.5)), "model.dense.rpn.tau"),
         (dict(rcnn=dict(ignore_thr=0.9)), "model.dense.rcnn.ignore_thr"),
+        (dict(rpn=dict(level="ceil")), "model.dense.rpn.level"),
         (dict(rcnn=dict(temperature=0)), "model.dense.rcnn.temperature"),
         (dict(rcnn=dict(rank_weight=-1)), "model.dense.rcnn.rank_weight"),
         (dict(rcnn=dict(iou_thr=1.0)), "model.dense.rcnn.iou_thr"),

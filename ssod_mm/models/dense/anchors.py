@@ -177,7 +177,7 @@ def matched_rows(
     grids: Sequence[tuple[int, int]],
     priors: Tensor,
     images: Tensor,
-    base_size: float | None,
+    stage: DenseStage,
 ) -> tuple[Tensor, Tensor]:
     """The student's anchor of each mapped anchor of the teacher.
 
@@ -186,7 +186,7 @@ def matched_rows(
         grids: height and width of its levels.
         priors: anchors of the teacher in strong-view pixels.
         images: their images.
-        base_size: see :class:`DenseStage`.
+        stage: settings.
 
     Returns:
         Rows (M,) among the anchors of the batch, and the IoUs (M,).
@@ -195,9 +195,12 @@ def matched_rows(
     base_LA4 = torch.stack(list(generator.base_anchors)).to(device)
     strides = torch.tensor(generator.strides, device=device)
     sizes = torch.tensor([tuple(grid) for grid in grids], device=device)
+    nearest, base_size = stage.level == "nearest", stage.base_size
     if base_size is None:
-        base_size = float(box_areas(generator.base_anchors[0].float()).min().sqrt())
-    levels = anchor_levels(priors, base_size, len(grids))
+        sides = box_areas(generator.base_anchors[0].float()).sqrt()
+        # The level's middle: anchors of several scales must all stay on their level.
+        base_size = float(sides.log().mean().exp() if nearest else sides.min())
+    levels = anchor_levels(priors, base_size, len(grids), nearest)
     index, iou = match_anchors(priors, levels, base_LA4, strides, sizes)
     num_anchors = sum(h * w for h, w in grids) * base_LA4.shape[1]
     return images * num_anchors + index, iou
@@ -232,9 +235,9 @@ def anchor_losses(
     """
     logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
     grids = [tuple(m.shape[-2:]) for m in cls_maps]
-    rows, iou = matched_rows(head, grids, found.priors, found.images, stage.base_size)
+    rows, iou = matched_rows(head, grids, found.priors, found.images, stage)
     unsure, _ = matched_rows(
-        head, grids, found.unsure_priors, found.unsure_images, stage.base_size
+        head, grids, found.unsure_priors, found.unsure_images, stage
     )
     anchors, valid = head.get_anchors(
         grids, [sample.metainfo for sample in samples], device=logits.device

@@ -12,6 +12,7 @@ from ssod_mm.models.heads.quality import SCORE_FACTORS
 MODES = ("dense", "sparse", "off")
 BOX_TARGETS = ("kept", "own", "none")
 BACKGROUND_NORMS = ("foreground", "all")
+LEVELS = ("floor", "nearest")
 STAGES = ("rpn", "rcnn", "head")
 _TAU = {"rpn": 0.9, "rcnn": 0.45, "head": 0.45}
 
@@ -46,7 +47,10 @@ class DenseStage:
         max_proposals: RoIs per image that the teacher hands on, by their objectness;
             None for all that the detector's ``train_cfg.rpn_proposal`` gives.
         base_size: S in pixels that chooses the pyramid level of an anchor; None takes
-            the smallest anchor of level 0 (32 for the usual anchors, as in the paper).
+            the smallest anchor of level 0 (32 for the usual anchors, as in the paper),
+            or with ``level="nearest"`` the mean one.
+        level: how an anchor's size is rounded to a level, ``"floor"`` or
+            ``"nearest"``, see :func:`~ssod_mm.maths.anchors.anchor_levels`.
     """
 
     mode: str = "dense"
@@ -64,6 +68,7 @@ class DenseStage:
     min_foreground: float = 0.01
     max_proposals: int | None = None
     base_size: float | None = None
+    level: str = "floor"
 
     @classmethod
     def from_config(cls, cfg: OptConfigType, stage: str) -> DenseStage:
@@ -97,6 +102,7 @@ class DenseStage:
             ("box_target", BOX_TARGETS),
             ("background_norm", BACKGROUND_NORMS),
             ("kept_by", SCORE_FACTORS),
+            ("level", LEVELS),
         ):
             value = getattr(self, name)
             if value not in choices:
