@@ -29,6 +29,7 @@ from ssod_mm.reporting.tables import terminal_table
 from ssod_mm.sweep.display import LiveListener, PlainListener
 from ssod_mm.sweep.local import LocalRunner, Slot
 from ssod_mm.sweep.plan import Plan, Stage, plan_sweep
+from ssod_mm.sweep.report import sweep_report
 from ssod_mm.sweep.results import collect, result_table
 from ssod_mm.sweep.spec import load_sweep
 from ssod_mm.sweep.state import (
@@ -223,6 +224,13 @@ def show_table(plan: Plan, out: Path, kind: str, save: Path | None) -> None:
         print(f"table: {save}")
 
 
+def write_report(plan: Plan, out: Path, save: Path | None) -> None:
+    """Write the page."""
+    path = save or out / "report.html"
+    write_atomically(path, sweep_report(plan, collect(plan, out), out))
+    print(f"report: {path}")
+
+
 def main() -> None:
     """Do what the action says."""
     arguments = parse_arguments()
@@ -239,6 +247,8 @@ def main() -> None:
             return
         if arguments.action == "table":
             show_table(plan, out, arguments.format, arguments.save)
+        if arguments.action == "report":
+            write_report(plan, out, arguments.save)
         if arguments.action == "rerun":
             rerun(plan, out, arguments.runs)
         if training:

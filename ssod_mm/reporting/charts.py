@@ -1,0 +1,233 @@
+"""Charts of a sweep as plain data for plotly.js: its traces and its layout."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from ssod_mm.reporting.scalars import Series
+from ssod_mm.reporting.statistics import summarise
+from ssod_mm.reporting.sweep_tables import SweepTable
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#999933",
+)
+_MAX_POINTS = 250
+Chart = dict[str, Any]
+
+
+def colour(number: int) -> str:
+    """Colour of the row with a number; they repeat."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def band(runs: Sequence[Series]) -> tuple[list[int], list[float], list[float]]:
+    """Mean and deviation of several runs over the iterations that all of them have.
+
+    Args:
+        runs: (iteration, value) pairs of each; values that are not finite are left
+            out.
+
+    Returns:
+        Iterations, means, deviations (0 of a single run); at most 250, evenly spaced.
+    """
+    by_step: dict[int, list[float]] = defaultdict(list)
+    known = [[(s, v) for s, v in run if math.isfinite(v)] for run in runs]
+    known = [run for run in known if run]
+    for run in known:
+        for step, value in run:
+            by_step[step].append(value)
+    steps = sorted(step for step, own in by_step.items() if len(own) == len(known))
+    if len(steps) > _MAX_POINTS:
+        stride = math.ceil(len(steps) / _MAX_POINTS)
+        steps = [*steps[:-1:stride], steps[-1]]
+    summaries = [summarise(by_step[step]) for step in steps]
+    means = [round(one.mean, 4) for one in summaries]
+    return steps, means, [round(one.std or 0.0, 4) for one in summaries]
+
+
+def curve_chart(
+    title: str, ylabel: str, groups: Mapping[str, Sequence[Series]]
+) -> Chart:
+    """Values over the iterations: a line for each method, a band over its folds."""
+    data: list[Chart] = []
+    for number, (label, runs) in enumerate(groups.items()):
+        data += _banded(label, runs, colour(number), "solid")
+    return _chart(title, "iteration", ylabel, data)
+
+
+def quality_chart(
+    title: str,
+    precisions: Mapping[str, Sequence[Series]],
+    recalls: Mapping[str, Sequence[Series]],
+) -> Chart:
+    """Precision (solid) and recall (dashed) of the pseudo labels, in percent."""
+    data: list[Chart] = []
+    for number, label in enumerate(precisions):
+        shade = colour(number)
+        data += _banded(f"{label}: precision", precisions[label], shade, "solid")
+        data += _banded(f"{label}: recall", recalls.get(label, []), shade, "dash")
+    return _chart(title, "iteration", "%", data)
+
+
+def ratio_chart(table: SweepTable) -> Chart:
+    """The table's means over the label ratios, deviations as error bars."""
+    data = []
+    columns = [one for one in table.columns if one is not None]
+    for number, (row, label) in enumerate(table.labels.items()):
+        cells = [(x, table.cells[row, x].summary) for x in columns]
+        cells = [(x, one) for x, one in cells if one is not None]
+        if not cells:
+            continue
+        data.append(
+            {
+                "name": label,
+                "x": [x for x, _ in cells],
+                "y": [round(one.mean, 4) for _, one in cells],
+                "error_y": {
+                    "type": "data",
+                    "array": [round(one.std or 0.0, 4) for _, one in cells],
+                },
+                "mode": "lines+markers",
+                "line": {"color": colour(number)},
+            }
+        )
+    chart = _chart(f"{table.metric} against labels", "labels (%)", table.metric, data)
+    chart["layout"]["xaxis"] |= {
+        "type": "log",
+        "tickvals": columns,
+        "ticktext": [f"{one:g}" for one in columns],
+    }
+    return chart
+
+
+def class_chart(
+    title: str,
+    groups: Mapping[str, Sequence[Mapping[str, float | None]]],
+    counts: Sequence[Mapping[str, int]],
+) -> Chart:
+    """AP of each class against the number of its labelled boxes, means over folds.
+
+    Args:
+        title: of the chart.
+        groups: by method, AP in [0, 1] of each class in every run.
+        counts: labelled boxes of each class in every split.
+    """
+    frequency = {
+        name: fmean(own.get(name, 0) for own in counts)
+        for name in dict.fromkeys(name for own in counts for name in own)
+    }
+    data = []
+    for number, (label, runs) in enumerate(groups.items()):
+        found = defaultdict(list)
+        for run in runs:
+            for name, value in run.items():
+                if value is not None and name in frequency:
+                    found[name].append(100 * value)
+        names = sorted(found, key=frequency.get)
+        if names:
+            data.append(
+                {
+                    "name": label,
+                    "x": [round(frequency[name], 1) for name in names],
+                    "y": [round(fmean(found[name]), 3) for name in names],
+                    "text": names,
+                    "mode": "markers",
+                    "marker": {"color": colour(number), "size": 8},
+                    "hovertemplate": "%{text}: %{y:.1f} (%{x} boxes)",
+                }
+            )
+    chart = _chart(title, "labelled boxes of the class", "AP", data)
+    chart["layout"]["xaxis"]["type"] = "log"
+    chart["layout"]["hovermode"] = "closest"
+    return chart
+
+
+def iou_chart(
+    title: str,
+    thresholds: Sequence[float],
+    groups: Mapping[str, Sequence[Sequence[float]]],
+) -> Chart:
+    """AP at each IoU threshold, means over folds.
+
+    Args:
+        title: of the chart.
+        thresholds: the thresholds.
+        groups: by method, AP in [0, 1] at each threshold in every run.
+    """
+    data = []
+    for number, (label, runs) in enumerate(groups.items()):
+        complete = [one for one in runs if len(one) == len(thresholds)]
+        if complete:
+            columns = zip(*complete, strict=True)
+            means = [round(100 * fmean(own), 3) for own in columns]
+            data.append(
+                {
+                    "name": label,
+                    "x": list(thresholds),
+                    "y": means,
+                    "mode": "lines+markers",
+                    "line": {"color": colour(number)},
+                }
+            )
+    return _chart(title, "IoU threshold", "AP", data)
+
+
+def _banded(label: str, runs: Sequence[Series], shade: str, dash: str) -> list[Chart]:
+    steps, means, spreads = band(runs)
+    if not steps:
+        return []
+    line = {
+        "name": label,
+        "legendgroup": label,
+        "x": steps,
+        "y": means,
+        "mode": "lines+markers" if len(steps) < 30 else "lines",
+        "line": {"color": shade, "dash": dash},
+    }
+    if not any(spreads):
+        return [line]
+    pairs = list(zip(means, spreads, strict=True))
+    edge = [round(mean + spread, 4) for mean, spread in pairs]
+    edge += [round(mean - spread, 4) for mean, spread in reversed(pairs)]
+    around = {
+        "legendgroup": label,
+        "x": [*steps, *reversed(steps)],
+        "y": edge,
+        "fill": "toself",
+        "fillcolor": shade,
+        "opacity": 0.18,
+        "line": {"width": 0},
+        "mode": "lines",
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    return [around, line]
+
+
+def _chart(title: str, xlabel: str, ylabel: str, data: list[Chart]) -> Chart:
+    axis = {"gridcolor": "#e3e3e3", "zeroline": False, "automargin": True}
+    return {
+        "data": data,
+        "layout": {
+            "title": {"text": title, "font": {"size": 15}},
+            "xaxis": {"title": {"text": xlabel}, **axis},
+            "yaxis": {"title": {"text": ylabel}, **axis},
+            "legend": {"orientation": "h", "y": -0.25},
+            "margin": {"l": 55, "r": 15, "t": 45, "b": 45},
+            "hovermode": "x unified",
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+        },
+    }

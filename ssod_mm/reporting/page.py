@@ -1,0 +1,212 @@
+"""One HTML page that needs nothing beside it: tables, charts, pictures, commands."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from ssod_mm.reporting.charts import Chart
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.45 system-ui, sans-serif; color: #1a1a1a; background: white;
+  max-width: 1180px; margin: 0 auto; padding: 24px; }
+h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 34px 0 8px; }
+.note { color: #555; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 5px 12px; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 2px solid #333; }
+thead button { font: inherit; font-weight: 600; background: none; border: 0; padding: 0;
+  cursor: pointer; color: inherit; }
+th[aria-sort=ascending] button::after { content: " \\25B2"; }
+th[aria-sort=descending] button::after { content: " \\25BC"; }
+td.best { font-weight: 700; }
+td small { color: #555; font-weight: 400; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(480px, 1fr));
+  gap: 18px; }
+.chart { height: 400px; min-width: 0; }
+figure { margin: 0 0 18px; } figure img { max-width: 100%; }
+pre { background: #f5f5f5; padding: 10px; overflow-x: auto; font-size: 12px;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+@media print {
+  body { max-width: none; padding: 0; font-size: 11px; }
+  .charts { grid-template-columns: 1fr 1fr; } .chart { height: 300px; }
+  .chart, figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  .modebar { display: none !important; }
+}
+"""
+
+_SCRIPT = """
+const charts = JSON.parse(document.getElementById("charts").textContent);
+const settings = {responsive: true, displaylogo: false};
+window.chartsDrawn = Promise.all(Object.entries(charts).map(([id, chart]) =>
+  Plotly.newPlot(id, chart.data, chart.layout, settings)));
+const resizeAll = () => document.querySelectorAll(".chart").forEach(
+  one => Plotly.Plots.resize(one));
+window.addEventListener("beforeprint", resizeAll);
+window.addEventListener("afterprint", resizeAll);
+document.querySelectorAll("table").forEach(table => {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => head.querySelector("button").onclick = () => {
+    const down = head.getAttribute("aria-sort") !== "descending";
+    heads.forEach(one => one.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    const value = row => row.cells[column].dataset.value ?? "";
+    const compare = (a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (x === "" || y === "") return (x === "") - (y === "");
+      const [m, n] = [Number(x), Number(y)];
+      const order = isNaN(m) || isNaN(n) ? x.localeCompare(y) : m - n;
+      return down ? -order : order;
+    };
+    [...body.rows].sort(compare).forEach(row => body.append(row));
+  });
+});
+"""
+
+
+@dataclass(frozen=True)
+class HtmlCell:
+    """One cell of a table.
+
+    Attributes:
+        text: what the reader sees.
+        value: what the column is sorted by; None comes last.
+        detail: smaller text behind.
+        is_best: whether it stands out.
+    """
+
+    text: str
+    value: float | str | None = None
+    detail: str = ""
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page.
+
+    Attributes:
+        title: heading.
+        note: a sentence below it.
+        header: of the table.
+        rows: of the table; no table without.
+        charts: drawn two in a line; those without data are left out.
+        pictures: image files by caption; they are copied into the page.
+        code: lines to be copied, by caption.
+    """
+
+    title: str
+    note: str = ""
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[HtmlCell]] = ()
+    charts: Sequence[Chart] = ()
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing to show."""
+        drawn = any(chart["data"] for chart in self.charts)
+        return not (self.rows or drawn or self.pictures or self.code)
+
+
+def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
+    """The page.
+
+    Args:
+        title: heading.
+        note: a sentence below it.
+        sections: in order; empty ones are left out.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+    """
+    charts: dict[str, Chart] = {}
+    body = [_section(one, charts) for one in sections if not one.is_empty]
+    # In a script element no text may end it.
+    data = json.dumps(charts, separators=(",", ":")).replace("</", "<\\/")
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<link rel="icon" href="data:,">',
+            f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>",
+            f"<script>{plotly_source()}</script>",
+            f'</head>\n<body>\n<h1>{escape(title)}</h1>\n<p class="note">',
+            f"{escape(note)}</p>",
+            *body,
+            f'<script type="application/json" id="charts">{data}</script>',
+            f"<script>{_SCRIPT}</script>\n</body>\n</html>\n",
+        ]
+    )
+
+
+def plotly_source() -> str:
+    """The chart library's JavaScript.
+
+    Raises:
+        ModuleNotFoundError: plotly is not installed.
+    """
+    try:
+        from plotly.offline import get_plotlyjs
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "the report's charts need plotly: pip install 'ssod_mm[report]'"
+        ) from error
+    return get_plotlyjs()
+
+
+def _section(section: Section, charts: dict[str, Chart]) -> str:
+    parts = [f"<section>\n<h2>{escape(section.title)}</h2>"]
+    if section.note:
+        parts.append(f'<p class="note">{escape(section.note)}</p>')
+    if section.rows:
+        parts.append(_table(section.header, section.rows))
+    drawn = [chart for chart in section.charts if chart["data"]]
+    if drawn:
+        parts.append('<div class="charts">')
+        for chart in drawn:
+            name = f"chart{len(charts)}"
+            charts[name] = chart
+            parts.append(f'<div class="chart" id="{name}"></div>')
+        parts.append("</div>")
+    for caption, path in section.pictures.items():
+        parts.append(
+            f'<figure><img alt="{escape(caption)}" src="{_embedded(path)}">'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        )
+    for caption, text in section.code.items():
+        parts.append(f"<p>{escape(caption)}</p><pre>{escape(text)}</pre>")
+    return "\n".join([*parts, "</section>"])
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[HtmlCell]]) -> str:
+    heads = "".join(
+        f'<th scope="col"><button type="button">{escape(one)}</button></th>'
+        for one in header
+    )
+    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(cell: HtmlCell) -> str:
+    value = "" if cell.value is None else escape(str(cell.value))
+    detail = f" <small>{escape(cell.detail)}</small>" if cell.detail else ""
+    best = ' class="best"' if cell.is_best else ""
+    return f'<td{best} data-value="{value}">{escape(cell.text)}{detail}</td>'
+
+
+def _embedded(path: Path) -> str:
+    kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

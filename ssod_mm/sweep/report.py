@@ -1,0 +1,290 @@
+"""The report of a sweep: which tables, charts, pictures and commands it shows."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ssod_mm.reporting.charts import (
+    Chart,
+    class_chart,
+    curve_chart,
+    iou_chart,
+    quality_chart,
+    ratio_chart,
+)
+from ssod_mm.reporting.page import HtmlCell, Section, html_page
+from ssod_mm.reporting.records import RunRecord
+from ssod_mm.reporting.scalars import Series
+from ssod_mm.reporting.sweep_tables import Cell, SweepTable, ratio_name
+from ssod_mm.sweep.plan import Plan
+from ssod_mm.sweep.results import RunResult, result_table
+
+_MAX_PICTURES = 8
+_Measured = TypeVar("_Measured")
+
+
+def sweep_report(plan: Plan, results: Sequence[RunResult], out: Path) -> str:
+    """The page of a sweep.
+
+    Args:
+        plan: of the sweep.
+        results: of its runs, see ``collect``.
+        out: its folder.
+    """
+    table = result_table(plan, results)
+    done = sum(one.is_finished for one in results)
+    note = f"{done} of {len(results)} runs finished. {time.strftime('%Y-%m-%d %H:%M')}."
+    return html_page(
+        plan.sweep.title,
+        note,
+        [
+            _results(table),
+            _differences(table),
+            _curves(plan, results, table),
+            _ratios(table),
+            _quality(plan, results),
+            _classes(plan, results),
+            _thresholds(plan, results),
+            _costs(plan, results),
+            _pictures(plan, results, out),
+            _origins(results),
+            _commands(plan, out),
+        ],
+    )
+
+
+def _results(table: SweepTable) -> Section:
+    header = ["method"]
+    has_published = any(cell.published is not None for cell in table.cells.values())
+    for column in table.columns:
+        header.append(ratio_name(column))
+        header += [f"{ratio_name(column)}, published"] if has_published else []
+    rows = []
+    for row, label in table.labels.items():
+        cells = [HtmlCell(label, label)]
+        for column in table.columns:
+            cell = table.cells[row, column]
+            cells.append(_measured_cell(cell))
+            if has_published:
+                cells.append(_number_cell(cell.published))
+        rows.append(cells)
+    note = (
+        f"{table.metric} in percent: mean and deviation over the folds, gain over the "
+        "baseline in brackets. Published numbers are those of the papers."
+    )
+    return Section("Results", note, header, rows)
+
+
+def _measured_cell(cell: Cell) -> HtmlCell:
+    missing = f"{cell.num_missing} missing" if cell.num_missing else ""
+    if cell.summary is None:
+        return HtmlCell("-", None, missing)
+    text = f"{cell.summary.mean:.2f}"
+    text += "" if cell.summary.std is None else f" ± {cell.summary.std:.2f}"
+    gain = f"({cell.difference.mean:+.2f})" if cell.difference else ""
+    detail = " ".join(filter(None, (gain, missing)))
+    return HtmlCell(text, cell.summary.mean, detail, cell.is_best)
+
+
+def _number_cell(value: float | None, form: str = ".2f") -> HtmlCell:
+    return HtmlCell("-") if value is None else HtmlCell(f"{value:{form}}", value)
+
+
+def _differences(table: SweepTable) -> Section:
+    rows = []
+    for row, label in table.labels.items():
+        if row == table.baseline or table.baseline is None:
+            continue
+        cells = [HtmlCell(label, label)]
+        for column in table.columns:
+            change = table.cells[row, column].difference
+            if change is None:
+                cells.append(HtmlCell("-"))
+                continue
+            interval = (
+                "one fold"
+                if change.low is None
+                else f"[{change.low:+.2f}, {change.high:+.2f}]"
+            )
+            cells.append(
+                HtmlCell(
+                    f"{change.mean:+.2f}", change.mean, interval, change.is_certain
+                )
+            )
+        rows.append(cells)
+    name = table.labels.get(table.baseline or "", "")
+    note = (
+        "Paired over the folds, with the 95 % confidence interval of Student's t; bold "
+        "where it leaves zero out."
+    )
+    header = ["method", *map(ratio_name, table.columns)]
+    return Section(f"Difference to {name}", note, header, rows)
+
+
+def _by_label(
+    plan: Plan,
+    results: Sequence[RunResult],
+    percent: float | None,
+    get: Callable[[RunResult], _Measured | None],
+) -> dict[str, list[_Measured]]:
+    """What every method's runs at a ratio have; all methods, so that colours agree."""
+    found: dict[str, list[_Measured]] = {row.label: [] for row in plan.sweep.rows}
+    for one in results:
+        if one.run.percent == percent and one.record is not None:
+            value = get(one)
+            if value:
+                found[one.run.row.label].append(value)
+    return found
+
+
+def _each_ratio(plan: Plan, draw: Callable[[float | None], Chart]) -> list[Chart]:
+    return [draw(percent) for percent in plan.sweep.ratios]
+
+
+def _curves(plan: Plan, results: Sequence[RunResult], table: SweepTable) -> Section:
+    metric = plan.sweep.metric
+
+    def draw(percent: float | None) -> Chart:
+        groups = _by_label(plan, results, percent, lambda one: one.curve(metric))
+        return curve_chart(ratio_name(percent), table.metric, groups)
+
+    note = "Mean over the folds, both phases; the band is one deviation."
+    charts = _each_ratio(plan, draw)
+    return Section(f"{table.metric} over the iterations", note, charts=charts)
+
+
+def _ratios(table: SweepTable) -> Section:
+    several = len([one for one in table.columns if one is not None]) > 1
+    charts = [ratio_chart(table)] if several else []
+    return Section(f"{table.metric} against the label ratio", charts=charts)
+
+
+def _quality(plan: Plan, results: Sequence[RunResult]) -> Section:
+    def series(key: str) -> Callable[[RunResult], Series]:
+        return lambda one: [
+            (step, 100 * value) for step, value in one.record.training.get(key, [])
+        ]
+
+    def draw(percent: float | None) -> Chart:
+        return quality_chart(
+            ratio_name(percent),
+            _by_label(plan, results, percent, series("pseudo_precision")),
+            _by_label(plan, results, percent, series("pseudo_recall")),
+        )
+
+    note = "Pseudo labels against the withheld truth at IoU 0.5, over the last phase."
+    return Section("Pseudo-label quality", note, charts=_each_ratio(plan, draw))
+
+
+def _classes(plan: Plan, results: Sequence[RunResult]) -> Section:
+    def parts(one: RunResult) -> dict[str, float] | None:
+        return one.record.per_class.get(one.model or "")
+
+    def draw(percent: float | None) -> Chart:
+        counts = [
+            one.record.class_counts
+            for one in results
+            if one.run.percent == percent and one.record is not None
+        ]
+        groups = _by_label(plan, results, percent, parts)
+        return class_chart(ratio_name(percent), groups, counts)
+
+    return Section(
+        "AP of each class against its frequency", charts=_each_ratio(plan, draw)
+    )
+
+
+def _thresholds(plan: Plan, results: Sequence[RunResult]) -> Section:
+    known = [one.record for one in results if one.record and one.record.iou_thresholds]
+    thresholds = known[0].iou_thresholds if known else []
+
+    def parts(one: RunResult) -> list[float] | None:
+        values = one.record.per_iou.get(one.model or "")
+        return None if values is None or None in values else values
+
+    def draw(percent: float | None) -> Chart:
+        groups = _by_label(plan, results, percent, parts)
+        return iou_chart(ratio_name(percent), thresholds, groups)
+
+    return Section("AP at each IoU threshold", charts=_each_ratio(plan, draw))
+
+
+def _costs(plan: Plan, results: Sequence[RunResult]) -> Section:
+    rows = []
+    for row in plan.sweep.rows:
+        own = [one for one in results if one.run.row == row and one.is_finished]
+        if not own:
+            continue
+        last: list[RunRecord] = [one.record for one in own]
+        hours = sum(one.wall_time_s for one in last) / len(last) / 3600
+        pace = sum(one.wall_time_s for one in last) / sum(
+            one.iterations for one in last
+        )
+        memory = max(one.peak_memory_mb for one in last)
+        rows.append(
+            [
+                HtmlCell(row.label, row.label),
+                _number_cell(hours),
+                _number_cell(pace, ".3f"),
+                _number_cell(memory, ".0f"),
+                HtmlCell(", ".join(sorted({one.device for one in last}))),
+            ]
+        )
+    header = ["method", "hours", "s / iteration", "peak memory (MiB)", "device"]
+    return Section("Cost of the last phase, mean over its runs", "", header, rows)
+
+
+def _pictures(plan: Plan, results: Sequence[RunResult], out: Path) -> Section:
+    found: dict[str, Path] = {}
+    for one in results:
+        label = f"{one.run.row.label}, {ratio_name(one.run.percent)}"
+        folder = out / plan.stages[one.run.stages[-1]].folder / "pseudo_labels"
+        drawn = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
+        if drawn and label not in found and len(found) < _MAX_PICTURES:
+            found[label] = drawn[-1]
+    return Section("Pseudo labels", "The last drawing of a run.", pictures=found)
+
+
+def _origins(results: Sequence[RunResult]) -> Section:
+    rows = []
+    for one in results:
+        record = one.record
+        if record is None:
+            continue
+        revision = str(record.git.get("revision", ""))[:10]
+        changed = " + changes" if record.git.get("changed") else ""
+        versions = [
+            f"{name} {record.versions[name]}"
+            for name in ("ssod_mm", "torch", "onedl-mmdetection")
+            if name in record.versions
+        ]
+        splits = [f"{name} {digest[:10]}" for name, digest in record.splits.items()]
+        rows.append(
+            [
+                HtmlCell(one.run.name, one.run.name),
+                HtmlCell(record.config_sha256[:10]),
+                HtmlCell(f"{revision}{changed}"),
+                HtmlCell(", ".join(splits)),
+                HtmlCell(", ".join(versions)),
+            ]
+        )
+    header = ["run", "config", "revision", "annotation files, sha256", "versions"]
+    return Section("Where the numbers come from", "", header, rows)
+
+
+def _commands(plan: Plan, out: Path) -> Section:
+    code: dict[str, str] = {}
+    for run in plan.runs:
+        if run.row.label not in code:
+            code[run.row.label] = "\n".join(
+                f"python tools/train.py {shlex.join(command)}"
+                for command in (
+                    plan.command(plan.stages[one], out) for one in run.stages
+                )
+            )
+    note = "The first run of each row; another fold, seed or ratio is an option of it."
+    return Section("Commands", note, code=code)

@@ -1,0 +1,159 @@
+"""From records to table and report."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from ssod_mm.reporting import sweep_tables
+from ssod_mm.reporting.charts import band, class_chart
+from ssod_mm.sweep.report import sweep_report
+from ssod_mm.sweep.results import collect, published_number, result_table
+from ssod_mm.sweep.state import StageFolder
+from tests.sweep.fake_sweep import make_plan, make_stage, two_phase_plan
+from tests.sweep.synthetic import synthetic_plan, write_synthetic
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    out = tmp_path_factory.mktemp("small")
+    plan = synthetic_plan(ratios=(5, 10), folds=2, seeds=1)
+    write_synthetic(plan, out)
+    return plan, out
+
+
+def test_only_finished_runs_count(small, tmp_path):
+    plan, _ = small
+    write_synthetic(plan, tmp_path, num_points=2)
+    folder = StageFolder(plan.stages[plan.runs[0].stages[-1]], tmp_path)
+    record = folder.record()
+    record.state = "running"
+    record.write(folder.path / "record.json")
+    table = result_table(plan, collect(plan, tmp_path))
+    cell = table.cells["supervised", 5]
+    assert (cell.summary.num, cell.num_missing) == (1, 1)
+    assert table.cells["dtg", 5].difference.num == 1
+
+
+def test_values_are_percent_of_the_model_that_counts(small):
+    plan, out = small
+    table = result_table(plan, collect(plan, out))
+    # 0.2 + 0.01 * row + 0.05 + 0.002 * fold, over two folds
+    assert table.cells["certainty", 5].summary.mean == pytest.approx(27.3)
+    assert table.cells["certainty", 5].difference.mean == pytest.approx(2.0)
+    assert {row for row, _ in table.cells if table.cells[row, 10].is_best} == {"dtg"}
+
+
+def test_a_curve_counts_both_phases(tmp_path):
+    plan = two_phase_plan(1)
+    for number, stage in enumerate(plan.stages.values()):
+        folder = StageFolder(stage, tmp_path)
+        folder.prepare()
+        content = {
+            "schema": 1,
+            "name": "x",
+            "state": "finished",
+            "max_iters": 10,
+            "metrics": {"coco/bbox_mAP": [[10, 0.1 * (number + 1)]]},
+        }
+        (folder.path / "record.json").write_text(json.dumps(content))
+    first, _ = collect(plan, tmp_path)
+    assert first.curve("coco/bbox_mAP") == [(10, 10.0), (20, 20.0)]
+
+
+def test_published_numbers_come_from_the_metafiles():
+    config = "certainty/certainty_ifrcnn_r50_180k_coco_p10.py"
+    assert published_number(config) == 31.67
+    assert published_number("certainty/no_such.py") is None
+    config = "lerprc/lerprc_gfrcnn_r50_180k_coco_p10_abl_no_ler_prc.py"
+    assert published_number(config, "box AP50") > 40
+
+
+def test_a_band_needs_all_runs():
+    runs = [[(1, 1.0), (2, 2.0), (3, float("nan"))], [(1, 3.0), (2, 2.0), (3, 1.0)], []]
+    steps, means, spreads = band(runs)
+    assert (steps, means) == ([1, 2], [2.0, 2.0])
+    assert spreads == [pytest.approx(2**0.5, abs=1e-4), 0.0]
+    assert len(band([[(n, 0.0) for n in range(9999)]])[0]) <= 252
+
+
+def test_classes_stand_at_their_frequency():
+    runs = [{"cat": 0.5, "dog": None}, {"cat": 0.7, "dog": 0.2}]
+    (points,) = class_chart("", {"a": runs}, [{"cat": 2}, {"cat": 4, "dog": 9}])["data"]
+    assert dict(
+        zip(points["text"], zip(points["x"], points["y"], strict=True), strict=True)
+    ) == {
+        "cat": (3.0, 60.0),
+        "dog": (4.5, 20.0),
+    }
+
+
+class Outline(HTMLParser):
+    """Counts elements and notes what would be loaded from elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts, self.loaded, self.open = {}, [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        for key, value in attrs:
+            if key in ("src", "href") and not value.startswith("data:"):
+                self.loaded.append(value)
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(small):
+    plan, out = small
+    folder = out / plan.stages[plan.runs[-1].stages[-1]].folder / "pseudo_labels"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "iter_10.png"), np.zeros((4, 4, 3), np.uint8))
+    return sweep_report(plan, collect(plan, out), out)
+
+
+def test_the_page_is_whole_and_loads_nothing(page):
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    assert outline.loaded == []
+    assert outline.counts["img"] == 1
+    assert outline.counts["table"] == 4
+    assert "Synthetic &lt;sweep&gt;" in page
+
+
+def test_every_chart_has_a_place(page):
+    data = re.search(r'id="charts">(.*?)</script>', page, re.DOTALL)[1]
+    charts = json.loads(data.replace("<\\/", "</"))
+    assert set(charts) == set(re.findall(r'class="chart" id="(\w+)"', page))
+    # curves, quality, classes, thresholds of two ratios each, and the ratio chart
+    assert len(charts) == 9
+    assert all(chart["data"] for chart in charts.values())
+
+
+def test_a_page_of_nothing_has_no_charts(tmp_path):
+    stage = make_stage("m")
+    plan = make_plan([stage])
+    page = sweep_report(plan, collect(plan, tmp_path), tmp_path)
+    assert 'class="chart"' not in page
+
+
+def test_three_hundred_records_take_less_than_ten_seconds(tmp_path):
+    plan = synthetic_plan()
+    write_synthetic(plan, tmp_path)
+    assert len(plan.runs) == 300
+    start = time.process_time()
+    results = collect(plan, tmp_path)
+    assert "dtg" in sweep_tables.terminal(result_table(plan, results))
+    assert len(sweep_report(plan, results, tmp_path)) > 1_000_000
+    assert time.process_time() - start < 10
