@@ -12,10 +12,8 @@ SWEEP is a file, or its name in configs/_sweeps.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,10 +25,12 @@ from ssod_mm.reporting import sweep_tables
 from ssod_mm.reporting.records import write_atomically
 from ssod_mm.reporting.tables import terminal_table
 from ssod_mm.sweep.display import LiveListener, PlainListener
-from ssod_mm.sweep.local import LocalRunner, Slot
+from ssod_mm.sweep.local import LocalRunner
 from ssod_mm.sweep.plan import Plan, Stage, plan_sweep
 from ssod_mm.sweep.report import sweep_report
 from ssod_mm.sweep.results import collect, result_table
+from ssod_mm.sweep.slots import gpu_numbers, make_slots
+from ssod_mm.sweep.slurm import SlurmSettings, submit
 from ssod_mm.sweep.spec import load_sweep
 from ssod_mm.sweep.state import (
     STATES,
@@ -73,51 +73,26 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--check", action="store_true", help="only check the files and show commands"
     )
+    parser.add_argument(
+        "--slurm", action="store_true", help="submit job arrays instead of running here"
+    )
+    parser.add_argument("--partition", help="of Slurm")
+    parser.add_argument("--cpus", type=int, default=8, help="CPUs of a Slurm job")
+    parser.add_argument("--memory-gb", type=float, help="memory of a Slurm job")
+    parser.add_argument(
+        "--hours", type=float, default=24.0, help="of a Slurm job before it is requeued"
+    )
+    parser.add_argument("--parallel", type=int, default=16, help="Slurm jobs at a time")
+    parser.add_argument(
+        "--sbatch",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="further options of sbatch, such as account=NAME",
+    )
     parser.add_argument("--format", choices=FORMATS, default="terminal")
     parser.add_argument("--save", type=Path, help="file for the table or the report")
     return parser.parse_args()
-
-
-def gpu_numbers(given: str | None) -> list[str]:
-    """GPUs to use; none on a machine without."""
-    if given is not None:
-        return [one.strip() for one in given.split(",") if one.strip()]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [one for one in visible.split(",") if one.strip() not in ("", "-1")]
-    try:
-        found = subprocess.run(
-            ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(n) for n, line in enumerate(found.splitlines()) if "GPU " in line]
-
-
-def make_slots(gpus: list[str], per_run: int, slots: int | None) -> list[Slot]:
-    """The places for trainings.
-
-    Raises:
-        ValueError: fewer GPUs than a training wants, or numbers below 1.
-    """
-    if per_run < 1 or (slots is not None and slots < 1):
-        raise ValueError("--gpus-per-run and --slots must be at least 1")
-    if not gpus or slots is not None:
-        count = slots or 1
-        threads = str(max(1, (os.cpu_count() or 1) // count))
-        environment = {"CUDA_VISIBLE_DEVICES": "-1"}
-        environment["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", threads)
-        return [Slot(f"CPU {n + 1}", environment, per_run) for n in range(count)]
-    groups = [gpus[n : n + per_run] for n in range(0, len(gpus), per_run)]
-    groups = [group for group in groups if len(group) == per_run]
-    if not groups:
-        raise ValueError(f"--gpus-per-run {per_run}, but there are {len(gpus)} GPUs")
-    return [
-        Slot(
-            f"GPU {','.join(group)}", {"CUDA_VISIBLE_DEVICES": ",".join(group)}, per_run
-        )
-        for group in groups
-    ]
 
 
 def command_of(plan: Plan, out: Path, stage: Stage, resume: bool, nproc: int) -> list:
@@ -132,19 +107,24 @@ def command_of(plan: Plan, out: Path, stage: Stage, resume: bool, nproc: int) ->
 def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
     """Train; the exit code."""
     per_run = arguments.gpus_per_run
-    slots = make_slots(gpu_numbers(arguments.gpus), per_run, arguments.slots)
 
     def commander(stage: Stage, resume: bool, nproc: int) -> list[str]:
         return command_of(plan, out, stage, resume, nproc)
 
     if arguments.check:
         for stage in plan.stages.values():
-            print(shlex.join(commander(stage, False, slots[0].num_processes)))
+            print(shlex.join(commander(stage, False, per_run)))
         return 0
     say_outdated(plan, out)
     if arguments.retry_failed:
         for stage in plan.stages.values():
             StageFolder(stage, out).forgive()
+    if arguments.slurm:
+        settings = slurm_settings(arguments)
+        jobs = submit(plan, out, commander, settings, arguments.retries, print)
+        print(f"{len(jobs)} jobs submitted; status shows how they get on")
+        return 0
+    slots = make_slots(gpu_numbers(arguments.gpus), per_run, arguments.slots)
     console = Console()
     live = LiveListener(console) if console.is_terminal else None
     listener = live or PlainListener(lambda line: print(line, flush=True))
@@ -162,6 +142,26 @@ def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
         return 130
     show_status(plan, out, arguments.retries)
     return 0 if set(states.values()) <= {"finished"} else 1
+
+
+def slurm_settings(arguments: argparse.Namespace) -> SlurmSettings:
+    """What Slurm's jobs ask for.
+
+    Raises:
+        ValueError: ``--sbatch`` without KEY=VALUE.
+    """
+    wrong = [one for one in arguments.sbatch if "=" not in one]
+    if wrong:
+        raise ValueError(f"--sbatch {wrong[0]} must be KEY=VALUE")
+    return SlurmSettings(
+        partition=arguments.partition,
+        gpus=0 if arguments.slots else arguments.gpus_per_run,
+        cpus=arguments.cpus,
+        memory_gb=arguments.memory_gb,
+        hours=arguments.hours,
+        parallel=arguments.parallel,
+        options=dict(one.split("=", 1) for one in arguments.sbatch),
+    )
 
 
 def say_outdated(plan: Plan, out: Path) -> None:

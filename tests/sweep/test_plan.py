@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssod_mm.cli.fingerprint import config_sha256
+from ssod_mm.cli.lookup import config_roots, find_config
 from ssod_mm.sweep.plan import plan_sweep
 from ssod_mm.sweep.spec import find_sweep, load_sweep, parse_sweep
 
@@ -140,3 +141,43 @@ def test_place_and_looks_do_not_count():
     assert config_sha256(one) == config_sha256(other)
     assert config_sha256({**one, "model": dict(a=1, b=(3,))}) != config_sha256(one)
     assert config_sha256({**one, "custom_hooks": []}) != config_sha256(one)
+
+
+SHIPPED = sorted(path.stem for path in find_sweep("shapes").parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_sweeps_can_be_read(name):
+    sweep = load_sweep(name)
+    assert sweep.title
+    for row in sweep.rows:
+        for percent in row.ratios:
+            find_config(row.config.format(percent=percent))
+        if row.teacher:
+            find_config(row.teacher)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "stem"),
+    [
+        ("coco_certainty_ablations", "certainty", "certainty_ifrcnn_r50_90k_coco_p02"),
+        ("coco_lerprc_ablations", "lerprc", "lerprc_gfrcnn_r50_180k_coco_p10"),
+        ("coco_dtg_ablations", "dtg", "dtg_ffrcnn_r50_180k_coco_p10"),
+    ],
+)
+def test_ablation_sweeps_are_complete(name, folder, stem):
+    root = config_roots()[0] / folder
+    switches = {path.stem.split("_abl_")[1] for path in root.glob(f"{stem}_abl_*.py")}
+    rows = {row.key.split("+")[1] for row in load_sweep(name).rows if "+" in row.key}
+    assert rows == switches
+
+
+def test_an_ensemble_is_taught_by_several_first_phases():
+    config = "certainty/certainty_ifrcnn_r50_90k_coco_p02_abl_ensemble.py"
+    plan = plan_sweep(sweep_of(ratios=[2], methods=dict(a=dict(config=config))))
+    (run,) = plan.runs
+    *teachers, student = (plan.stages[one] for one in run.stages)
+    assert len(teachers) > 1
+    assert teachers[0].seed == student.seed
+    (given,) = [w for w in plan.command(student, Path("/o")) if "model.teachers" in w]
+    assert given.count("/o/") == len(teachers)

@@ -1,0 +1,39 @@
+"""Where trainings run."""
+
+from __future__ import annotations
+
+import pytest
+
+from ssod_mm.sweep.slots import gpu_numbers, make_slots
+
+
+def test_gpus_are_grouped():
+    slots = make_slots(["0", "1", "2", "3", "4"], 2, None)
+    assert [one.environment["CUDA_VISIBLE_DEVICES"] for one in slots] == ["0,1", "2,3"]
+    assert slots[0].num_processes == 2
+
+
+def test_cpu_slots_share_the_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    slots = make_slots(["0"], 1, 3)
+    assert len(slots) == 3
+    assert slots[0].environment == {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OMP_NUM_THREADS": "2",
+    }
+
+
+def test_too_few_gpus_are_refused():
+    with pytest.raises(ValueError, match="--gpus-per-run 4, but there are 2 GPUs"):
+        make_slots(["0", "1"], 4, None)
+    with pytest.raises(ValueError, match="at least 1"):
+        make_slots([], 1, 0)
+
+
+def test_which_gpus(monkeypatch):
+    assert gpu_numbers("1, 3") == ["1", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    assert gpu_numbers(None) == ["2", "5"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert gpu_numbers(None) == []
