@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests are many small processes: one thread each unless told otherwise.
+# One thread each unless told otherwise: two beside any other process wait for each other.
 OMP_NUM_THREADS ?= 1
 export VENV OMP_NUM_THREADS
 
@@ -17,7 +17,6 @@ help: ## list the targets
 setup: ## create .venv with the pinned requirements (nothing to do: no time)
 	@bash tools/setup_env.sh
 
-demo: export OMP_NUM_THREADS := $(shell getconf _NPROCESSORS_ONLN)
 demo: setup ## supervised against mean teacher; DATA=folder for your own COCO-format data; ARGS="--seed 1"
 	@$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)") $(ARGS)
 

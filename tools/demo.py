@@ -216,8 +216,9 @@ def prepare_data(plan: Plan, arguments: argparse.Namespace, log: Path) -> None:
     tool = [sys.executable, str(ROOT / "tools")]
     root = Path(plan.environment["DATA_ROOT"])
     if arguments.data is None:
-        print(f"Data: {root} (drawn once)", flush=True)
-        call([tool[0], f"{tool[1]}/make_shapes.py", "--out", str(root)], {}, log)
+        draw_shapes = [tool[0], f"{tool[1]}/make_shapes.py", "--out", str(root)]
+        if subprocess.run(draw_shapes, cwd=ROOT, check=False).returncode:
+            raise RuntimeError("Drawing the shapes failed; the reason is above.")
     semi = root / "annotations" / "semi"
     split = semi / f"instances_train.{arguments.fold}@{plan.percent}.json"
     if not split.exists():
