@@ -185,9 +185,9 @@ class _Planner:
             )
             for one in seeds
         ]
-        model = plain.model.get("detector", plain.model)
-        options = {**given, **changes}
-        check_networks(model, _load(teacher, _frozen(options)).model, teacher)
+        student = _complete(config, row.options).model
+        first = _complete(teacher, {**given, **changes}).model
+        check_networks(student.get("detector", student), first, teacher)
         stage = self.stage(name, config, row.options, percent, fold, seed, teachers)
         ids = (*(one.id for one in teachers), stage.id)
         return Run(row, percent, fold, seed, ids)
@@ -258,6 +258,12 @@ def _filled(config: str, percent: float | None, row: Row) -> str:
 
 def _frozen(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True, default=str)
+
+
+def _complete(config: str, options: Mapping[str, Any]) -> Config:
+    """A config with its options, of any split."""
+    cfg = _load(config, _frozen(options))
+    return resolve_config(cfg, cfg_options=options, check_files=())
 
 
 @cache

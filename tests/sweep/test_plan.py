@@ -129,6 +129,14 @@ def test_a_teacher_that_does_not_fit_is_refused():
         ids(methods=dict(c=method))
 
 
+def test_options_of_both_phases_decide_whether_they_fit():
+    config = "certainty/certainty_ifrcnn_r50_90k_coco_p02_abl_k04.py"
+    key = "model.roi_head.bbox_head.num_intervals"
+    assert len(ids(methods=dict(c=dict(config=config)))) == 2
+    with pytest.raises(ValueError, match="num_intervals=9"):
+        ids(methods=dict(c=dict(config=config, teacher_options={key: 9})))
+
+
 def test_place_and_looks_do_not_count():
     one = dict(model=dict(a=1, b=(2,)), work_dir="x", custom_hooks=[dict(type="A")])
     other = dict(
