@@ -60,7 +60,7 @@ class Phase:
     def is_begun(self) -> bool:
         """Whether a checkpoint exists to go on from."""
         pointer = self.work_dir / "last_checkpoint"
-        return pointer.is_file() and Path(pointer.readoption_text().strip()).is_file()
+        return pointer.is_file() and Path(pointer.read_text().strip()).is_file()
 
     def check_record(self) -> None:
         """Refuse the output of a training that depended on something else.
@@ -71,7 +71,7 @@ class Phase:
         path = self.work_dir / RECORD
         if not path.is_file():
             return
-        old = json.loads(path.readoption_text())
+        old = json.loads(path.read_text())
         for key in sorted({*old, *self.record}):
             before, now = old.get(key), self.record.get(key)
             if before != now:
@@ -85,7 +85,7 @@ class Phase:
         """Note in the output folder what the training depends on."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.record, indent=2, default=str)
-        (self.work_dir / RECORD).writeoption_text(text + "\n")
+        (self.work_dir / RECORD).write_text(text + "\n")
 
 
 def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
