@@ -48,7 +48,6 @@ visualizer = dict(
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=False)
 log_level = "INFO"
 
-load_from = None
 resume = False
 
 # The learning rate of a schedule belongs to `base_batch_size` images per step (all

@@ -21,8 +21,7 @@ _plain = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
 methods = dict(
     supervised=dict(config=_plain, teacher=_plain),
     mean_teacher=dict(
-        config="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py",
-        teacher=_plain,
+        config="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py"
     ),
     certainty=dict(
         label="certainty-aware",
@@ -31,11 +30,9 @@ methods = dict(
     lerprc=dict(
         label="LER and PRC",
         config="lerprc/lerprc_gfrcnn_r18_short_shapes_p05.py",
-        teacher="supervised/supervised_gfrcnn_r18_short_shapes_p05.py",
     ),
     dtg=dict(
         label="DTG",
         config="dtg/dtg_ffrcnn_r18_short_shapes_p05.py",
-        teacher="supervised/supervised_ffrcnn_r18_short_shapes_p05.py",
     ),
 )

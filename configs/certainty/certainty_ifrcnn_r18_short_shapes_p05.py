@@ -31,13 +31,12 @@ model = dict(
 # The labelled half of a batch, the learning rate and the schedule are those of the
 # supervised config. Alone, the first half of the run is burn-in; with
 # `--cfg-options continue_from=CHECKPOINT` the first phase takes its place.
-load_from = None if _base_.continue_from == "none" else _base_.continue_from
 # A teacher of few labels is unsure of most objects: not taught, not background either.
 unsure = dict(type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5)
 model["detector"]["train_cfg"]["rpn"]["assigner"].update(unsure)
 model["detector"]["train_cfg"]["rcnn"]["assigner"].update(unsure)
 model["semi_train_cfg"].update(
-    burn_in=0 if load_from else _base_.max_iters // 2,
+    burn_in=0 if _base_.second_phase else _base_.max_iters // 2,
     ramp_iters=100,
     ignore_thr=0.15,
     # Round shapes leave the corners of their boxes empty.

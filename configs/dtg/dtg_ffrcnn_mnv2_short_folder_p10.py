@@ -13,6 +13,7 @@ _base_ = [
 ]
 
 percent = 10
+teacher_config = "supervised/supervised_ffrcnn_mnv2_short_folder_p10.py"
 
 detector = _base_.model
 detector.roi_head.bbox_head.num_classes = _base_.num_classes
@@ -28,9 +29,8 @@ model = dict(
 # The labelled half of a batch, the learning rate and the schedule are those of the
 # supervised config. Alone, the first half of the run is burn-in; with
 # `--cfg-options continue_from=CHECKPOINT` the supervised run takes its place.
-load_from = None if _base_.continue_from == "none" else _base_.continue_from
 model["semi_train_cfg"].update(
-    burn_in=0 if load_from else _base_.max_iters // 2,
+    burn_in=0 if _base_.second_phase else _base_.max_iters // 2,
     ramp_iters=100,
     unsup_weight=1.0,
     # A short training by focal loss seldom reaches 0.9: for stages set to "sparse".

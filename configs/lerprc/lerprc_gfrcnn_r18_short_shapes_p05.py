@@ -13,6 +13,7 @@ _base_ = [
 ]
 
 percent = 5
+teacher_config = "supervised/supervised_gfrcnn_r18_short_shapes_p05.py"
 
 detector = _base_.model
 detector.roi_head.bbox_head.num_classes = _base_.num_classes
@@ -28,14 +29,13 @@ model = dict(
 # The labelled half of a batch, the learning rate and the schedule are those of the
 # supervised config. Alone, the first half of the run is burn-in; with
 # `--cfg-options continue_from=CHECKPOINT` the supervised run takes its place.
-load_from = None if _base_.continue_from == "none" else _base_.continue_from
 # A teacher of few labels is unsure of most objects: not taught, not background either.
 unsure = dict(type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5)
 model["detector"]["train_cfg"]["rpn"]["assigner"].update(unsure)
 model["detector"]["train_cfg"]["rcnn"]["assigner"].update(unsure)
 # As the plain mean teacher of the same folder, to compare with.
 model["semi_train_cfg"].update(
-    burn_in=0 if load_from else _base_.max_iters // 2,
+    burn_in=0 if _base_.second_phase else _base_.max_iters // 2,
     ramp_iters=100,
     unsup_weight=1.0,
     score_thr=0.7,

@@ -13,6 +13,7 @@ _base_ = [
 ]
 
 percent = 5
+teacher_config = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
 
 detector = _base_.model
 detector.roi_head.bbox_head.num_classes = _base_.num_classes
@@ -25,7 +26,10 @@ model = dict(
         data_preprocessor=detector.data_preprocessor,
     ),
 )
-model["semi_train_cfg"].update(rpn_pseudo_thr=0.7, cls_pseudo_thr=0.7)
+# With the settings for COCO hardly a pseudo label is left, and these count fourfold.
+model["semi_train_cfg"].update(
+    unsup_weight=1.0, rpn_pseudo_thr=0.7, cls_pseudo_thr=0.7
+)
 
 train_dataloader = dict(
     batch_size=8,

@@ -13,8 +13,6 @@ _base_ = [
 ]
 
 percent = 10
-# `--cfg-options continue_from=CHECKPOINT` trains on from there, see the schedule.
-load_from = None if _base_.continue_from == "none" else _base_.continue_from
 
 model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
 

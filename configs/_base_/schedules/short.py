@@ -8,6 +8,7 @@ trained detector, at a quarter of the rate.
 max_iters = int("{{$MAX_ITERS:1600}}")
 continue_from = "{{$CONTINUE_FROM:none}}"
 second_phase = continue_from != "none"
+load_from = continue_from if second_phase else None
 
 train_cfg = dict(
     type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max(1, max_iters // 4)
