@@ -1,0 +1,55 @@
+"""All methods on your own data, 10 % of the labels: a few hours on two CPU cores.
+
+Command: DATA_ROOT=DATA NUM_CLASSES=N PRETRAINED=WEIGHTS
+         python tools/sweep.py folder run
+Data:    python tools/make_splits.py --ann DATA/annotations/instances_train.json
+         --percent 10 --fold 1
+
+Every row has a first phase on the labelled images and goes on from there for as many
+iterations, with the same labels.
+"""
+
+title = "Your own data"
+ratios = [10]
+folds = [1]
+baseline = "supervised"
+amp = "bf16"
+
+teacher_budget = dict(max_iters=1600)
+budget = dict(max_iters=600)
+
+_plain, _interval, _gaussian, _focal = (
+    f"supervised/supervised_{head}_mnv2_short_folder_p10.py"
+    for head in ("frcnn", "ifrcnn", "gfrcnn", "ffrcnn")
+)
+methods = dict(
+    supervised=dict(config=_plain, teacher=_plain),
+    supervised_interval=dict(
+        label="supervised, interval head", config=_interval, teacher=_interval
+    ),
+    supervised_gaussian=dict(
+        label="supervised, Gaussian head", config=_gaussian, teacher=_gaussian
+    ),
+    supervised_focal=dict(
+        label="supervised, focal loss", config=_focal, teacher=_focal
+    ),
+    mean_teacher=dict(
+        config="mean_teacher/mean_teacher_frcnn_mnv2_short_folder_p10.py"
+    ),
+    soft_teacher=dict(
+        label="SoftTeacher of mmdet",
+        config="soft_teacher/soft_teacher_frcnn_mnv2_short_folder_p10.py",
+    ),
+    certainty=dict(
+        label="certainty-aware",
+        config="certainty/certainty_ifrcnn_mnv2_short_folder_p10.py",
+    ),
+    lerprc=dict(
+        label="LER and PRC",
+        config="lerprc/lerprc_gfrcnn_mnv2_short_folder_p10.py",
+    ),
+    dtg=dict(
+        label="DTG",
+        config="dtg/dtg_ffrcnn_mnv2_short_folder_p10.py",
+    ),
+)
