@@ -40,6 +40,8 @@ model["semi_train_cfg"].update(
     ramp_iters=100,
     ignore_thr=0.2,
 )
+# Of few labels most detections are doubtful; counted, they would push all weights up.
+model["class_balance"].update(floor=0.5)
 
 train_dataloader = dict(
     batch_size=8,

@@ -42,6 +42,8 @@ model["semi_train_cfg"].update(
     # Round shapes leave the corners of their boxes empty.
     box_hull="ellipse",
 )
+# Of few labels most detections are doubtful; counted, they would push all weights up.
+model["class_balance"].update(floor=0.5)
 
 train_dataloader = dict(
     batch_size=8,

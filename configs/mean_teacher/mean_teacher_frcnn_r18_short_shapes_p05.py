@@ -39,7 +39,9 @@ model["semi_train_cfg"].update(
     unsup_weight=1.0,
     score_thr=0.7,
     ignore_thr=0.15,
-    unsup_loss_weights=dict(loss_rpn_bbox=0.0, loss_bbox=0.0),
+    # From 50 images a teacher places boxes well (IoU 0.83) but takes the class from the
+    # colour, and is sure of it: it teaches where objects are, not what they are.
+    unsup_loss_weights=dict(loss_cls=0.0),
     # Round shapes leave the corners of their boxes empty.
     box_hull="ellipse",
 )
