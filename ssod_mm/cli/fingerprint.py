@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.runner import Runner
 
-_PLACE_AND_LOOKS = (
+_PLACE_AND_LOOKS = {
+    "cfg",
     "work_dir",
     "load_from",
     "resume",
     "launcher",
     "visualizer",
-    "vis_backends",
     "log_level",
     "log_processor",
     "experiment_name",
     "test_cfg",
     "test_dataloader",
     "test_evaluator",
-)
+}
+# What a config only helps itself with, a variable or a base's pipeline, does not count.
+_READ = {*inspect.signature(Runner).parameters, "custom_imports"} - _PLACE_AND_LOOKS
 _REPORTING_HOOKS = ("RunRecordHook", "DrawPseudoLabelsHook")
 
 
 def config_sha256(cfg: Config | Mapping[str, Any]) -> str:
     """Hash of what a config trains and validates.
 
-    Where a run writes, what it draws and what a test would do leave the hash alone.
+    Where a run writes, what it draws and what a test would do leave the hash alone, and
+    so do variables of the config that no part of the training reads.
     Nor do the weights it starts from count: a resumed run no longer names them. The
     order of keys does not count, nor does a list in place of a tuple.
 
@@ -40,8 +45,7 @@ def config_sha256(cfg: Config | Mapping[str, Any]) -> str:
         64 hexadecimal digits.
     """
     content = cfg.to_dict() if isinstance(cfg, Config) else dict(cfg)
-    for key in _PLACE_AND_LOOKS:
-        content.pop(key, None)
+    content = {key: value for key, value in content.items() if key in _READ}
     hooks = dict(content.get("default_hooks") or {})
     hooks.pop("logger", None)
     content["default_hooks"] = hooks

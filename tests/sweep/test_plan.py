@@ -143,6 +143,7 @@ def test_place_and_looks_do_not_count():
         custom_hooks=[dict(type="A"), dict(type="RunRecordHook")],
         work_dir="y",
         log_level="DEBUG",
+        helper=[1, 2],
         default_hooks=dict(logger=dict(interval=3)),
         model=dict(b=[2], a=1),
     )
