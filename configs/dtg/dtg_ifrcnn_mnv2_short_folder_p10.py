@@ -14,11 +14,18 @@ _base_ = [
 
 percent = 10
 teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10.py"
+teacher_options = {
+    "model.roi_head.bbox_head.loss_cls.type": "FocalRoILoss",
+    "model.roi_head.bbox_head.loss_cls.use_sigmoid": True,
+    "model.roi_head.bbox_head.cls_predictor_cfg.type": "PriorLinear",
+}
 
 detector = _base_.model
 detector.roi_head.bbox_head.num_classes = _base_.num_classes
 # The interval head of the certainty-aware method, classifying by focal loss.
-detector.roi_head.bbox_head.loss_cls = dict(type="FocalRoILoss")
+detector.roi_head.bbox_head.loss_cls = dict(
+    type="FocalRoILoss", use_sigmoid=True, loss_weight=1.0
+)
 detector.roi_head.bbox_head.cls_predictor_cfg = dict(type="PriorLinear")
 model = dict(
     _delete_=True,
