@@ -55,8 +55,7 @@ model["dense"]["rpn"].update(
 )
 # As many RoIs of an image as a step on two CPU cores can bear.
 model["dense"]["rcnn"].update(max_proposals=128, ignore_thr=0.1, reg_weight=0.25)
-# Interval losses are sums over four sides and start at four times the L1 loss.
-model["dense"]["rcnn"].update(kept_by="p*v", reg_weight=0.06)
+model["dense"]["rcnn"].update(kept_by="p*v")
 
 train_dataloader = dict(
     batch_size=8,
