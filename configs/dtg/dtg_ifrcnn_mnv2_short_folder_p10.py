@@ -46,10 +46,10 @@ model["semi_train_cfg"].update(
     # A short training by focal loss seldom reaches 0.9: for stages set to "sparse".
     score_thr=0.6,
 )
-# Of few labels the teacher's RPN is sure (0.9) of one object in six, and at 0.1 it still
-# misses four in ten: what it doubts is not background. The weights bring the losses of
-# clusters, which are means over their candidates, to the scale of the labelled ones,
-# which are divided by all samples.
+# From few labels the teacher's RPN is sure (0.9) of one object in six, and at 0.1 it
+# still misses four in ten: what it doubts is not background. The weights bring the
+# losses of clusters, which are means over their candidates, to the scale of the
+# labelled ones, which are divided by all samples.
 model["dense"]["rpn"].update(
     tau=0.7, ignore_thr=0.1, level="nearest", cls_weight=0.1, reg_weight=0.05
 )

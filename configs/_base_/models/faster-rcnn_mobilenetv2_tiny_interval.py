@@ -8,8 +8,8 @@ model = dict(
             type="IntervalBBoxHead",
             num_intervals=30,
             score_factor="p*v",
-            # At 1 the interval loss, a sum over four sides, is four times the L1 loss that
-            # it replaces, and under SGD the classes are not learnt for long.
+            # At 1 the interval loss, a sum over four sides, is four times the L1 loss
+            # that it replaces, and under SGD classes are learnt late.
             seg_weight=0.25,
             # Of the plain head; the interval head has its own.
             bbox_coder=None,
