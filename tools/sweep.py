@@ -13,31 +13,31 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 from pathlib import Path
 
 from mmengine.logging import MMLogger
 from rich.console import Console
 
+from ssod_mm.cli.arguments import ratio_number
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.reporting import sweep_tables
 from ssod_mm.reporting.records import write_atomically
 from ssod_mm.reporting.tables import terminal_table
-from ssod_mm.sweep.display import LiveListener, PlainListener
+from ssod_mm.sweep.execute import (
+    progress,
+    run_until_done,
+    status_lines,
+    train_commander,
+)
 from ssod_mm.sweep.local import LocalRunner
-from ssod_mm.sweep.plan import Plan, Stage, plan_sweep
+from ssod_mm.sweep.plan import Plan, plan_sweep
 from ssod_mm.sweep.report import sweep_report
 from ssod_mm.sweep.results import collect, result_table
 from ssod_mm.sweep.slots import gpu_numbers, make_slots
 from ssod_mm.sweep.slurm import SlurmSettings, submit
 from ssod_mm.sweep.spec import load_sweep
-from ssod_mm.sweep.state import (
-    STATES,
-    StageFolder,
-    outdated_folders,
-    stage_states,
-)
+from ssod_mm.sweep.state import StageFolder, outdated_folders
 
 TOOLS = Path(__file__).resolve().parent
 ACTIONS = ("run", "status", "table", "report", "rerun")
@@ -55,6 +55,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, help="folder; default work_dirs/sweeps/NAME"
     )
+    chosen = parser.add_argument_group("in place of what the file says")
+    chosen.add_argument("--rows", nargs="+", help="keys of some of its rows")
+    chosen.add_argument(
+        "--ratios", nargs="+", type=ratio_number, help="labelled images in percent"
+    )
+    chosen.add_argument("--folds", nargs="+", type=int, help="label splits, from 1")
+    chosen.add_argument("--seeds", nargs="+", type=int)
     parser.add_argument(
         "--gpus", help="numbers of the GPUs, such as 0,1,2; default: all there are"
     )
@@ -95,22 +102,10 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def command_of(plan: Plan, out: Path, stage: Stage, resume: bool, nproc: int) -> list:
-    """The command line of a training."""
-    config, *options = plan.command(stage, out)
-    options = [*(["--resume"] if resume else []), *options]
-    if nproc > 1:
-        return ["bash", str(TOOLS / "dist_train.sh"), config, str(nproc), *options]
-    return [sys.executable, str(TOOLS / "train.py"), config, *options]
-
-
 def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
     """Train; the exit code."""
     per_run = arguments.gpus_per_run
-
-    def commander(stage: Stage, resume: bool, nproc: int) -> list[str]:
-        return command_of(plan, out, stage, resume, nproc)
-
+    commander = train_commander(plan, out, TOOLS)
     if arguments.check:
         for stage in plan.stages.values():
             print(shlex.join(commander(stage, False, per_run)))
@@ -125,22 +120,15 @@ def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
         print(f"{len(jobs)} jobs submitted; status shows how they get on")
         return 0
     slots = make_slots(gpu_numbers(arguments.gpus), per_run, arguments.slots)
-    console = Console()
-    live = LiveListener(console) if console.is_terminal else None
-    listener = live or PlainListener(lambda line: print(line, flush=True))
-    runner = LocalRunner(plan, out, slots, commander, listener, arguments.retries)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, runner.request_stop)
     try:
-        if live:
-            with live:
-                states = runner.run()
-        else:
-            states = runner.run()
+        with progress(Console()) as listener:
+            states = run_until_done(
+                LocalRunner(plan, out, slots, commander, listener, arguments.retries)
+            )
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoints")
         return 130
-    show_status(plan, out, arguments.retries)
+    print("\n".join(status_lines(plan, out, arguments.retries)))
     return 0 if set(states.values()) <= {"finished"} else 1
 
 
@@ -168,23 +156,6 @@ def say_outdated(plan: Plan, out: Path) -> None:
     """Name the folders whose config has changed since."""
     for folder in outdated_folders(plan, out):
         print(f"changed since, not counted: {folder}")
-
-
-def show_status(plan: Plan, out: Path, retries: int) -> None:
-    """Print the state of every run."""
-    states = stage_states(plan, out, retries)
-    for one, state in states.items():
-        folder = StageFolder(plan.stages[one], out)
-        if state in ("running", "interrupted"):
-            note = f"{folder.iterations()}/{folder.stage.max_iters}"
-        else:
-            note = ""
-        print(f"{state:<12} {folder.stage.name:<52} {note}".rstrip())
-        if state == "failed":
-            print("\n".join(f"    {line}" for line in folder.log_tail(8)))
-    counts = {state: list(states.values()).count(state) for state in STATES}
-    text = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-    print(f"{len(states)} trainings for {len(plan.runs)} runs: {text}")
 
 
 def rerun(plan: Plan, out: Path, names: list[str]) -> None:
@@ -237,13 +208,15 @@ def main() -> None:
     # Configs are read by the dozen: what they take from options is no news.
     MMLogger.get_instance("sweep", log_level="WARNING")
     with one_line_errors():
-        sweep = load_sweep(arguments.sweep)
+        sweep = load_sweep(arguments.sweep).select(
+            arguments.rows, arguments.ratios, arguments.folds, arguments.seeds
+        )
         out = (arguments.out or Path("work_dirs", "sweeps", sweep.name)).resolve()
         training = arguments.action in ("run", "rerun")
         plan = plan_sweep(sweep, check_files=training)
         if arguments.action == "status":
             say_outdated(plan, out)
-            show_status(plan, out, arguments.retries)
+            print("\n".join(status_lines(plan, out, arguments.retries)))
             return
         if arguments.action == "table":
             show_table(plan, out, arguments.format, arguments.save)

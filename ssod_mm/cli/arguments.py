@@ -19,7 +19,9 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that complete a config, or several alike."""
     parser.add_argument("--fold", type=int, help="number of the label split, from 1")
-    parser.add_argument("--percent", type=_number, help="labelled images in percent")
+    parser.add_argument(
+        "--percent", type=ratio_number, help="labelled images in percent"
+    )
     parser.add_argument("--seed", type=int, help="seed of data order and training")
     parser.add_argument(
         "--cfg-options",
@@ -58,7 +60,7 @@ def set_local_rank(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
 
 
-def _number(text: str) -> float:
+def ratio_number(text: str) -> float:
     """A whole number as int, so that 10 and 10.0 name the same split."""
     value = float(text)
     return int(value) if value.is_integer() else value

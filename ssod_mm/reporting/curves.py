@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from ssod_mm.reporting.scalars import Series
 
@@ -39,8 +41,21 @@ class Panel:
     xlabel: str = "iteration"
 
 
+def averaged(series: Series, num_points: int) -> Series:
+    """A series as means of stretches of equally many values, for a calmer line.
+
+    Args:
+        series: of any length; values that are not finite are left out.
+        num_points: at most so many remain, each at the last iteration of its stretch.
+    """
+    known = [(step, value) for step, value in series if math.isfinite(value)]
+    size = max(1, math.ceil(len(known) / num_points))
+    parts = [known[start : start + size] for start in range(0, len(known), size)]
+    return [(part[-1][0], fmean(value for _, value in part)) for part in parts]
+
+
 def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
-    """Draw panels side by side.
+    """Draw panels side by side; a label has one colour in all of them.
 
     Args:
         panels: at least one.
@@ -54,6 +69,8 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
+    labels = dict.fromkeys(one.label for panel in panels for one in panel.curves)
+    colours = {label: f"C{number}" for number, label in enumerate(labels)}
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5.2 * len(panels), 3.8), squeeze=False
     )
@@ -61,7 +78,14 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
         for curve in panel.curves:
             if curve.points:
                 steps, values = zip(*curve.points, strict=True)
-                axis.plot(steps, values, marker="o", markersize=3, label=curve.label)
+                axis.plot(
+                    steps,
+                    values,
+                    marker="o",
+                    markersize=3,
+                    label=curve.label,
+                    color=colours[curve.label],
+                )
         axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:

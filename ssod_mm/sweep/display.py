@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ssod_mm.sweep.local import Job, LocalRunner
+from ssod_mm.sweep.local import Job, Listener, LocalRunner
 
 
 class Pace:
@@ -105,6 +106,43 @@ class PlainListener:
             stage = job.folder.stage
             count = f"{job.folder.iterations()}/{stage.max_iters}"
             self.event(f"  running {stage.name} on {job.slot.name}: {count}")
+
+
+class NotingListener:
+    """Passes everything on, notes the events in a file, and looks for milestones.
+
+    Args:
+        listener: gets everything.
+        file: text file to append the events to.
+        look: called at each update; what it returns is one more event.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        file: Path,
+        look: Callable[[LocalRunner], str | None] = lambda runner: None,
+    ) -> None:
+        self.listener = listener
+        self.file = file
+        self.look = look
+
+    def event(self, text: str) -> None:
+        """Pass on and note."""
+        self.listener.event(text)
+        self.note(text)
+
+    def note(self, text: str) -> None:
+        """Write it to the file alone."""
+        with self.file.open("a", encoding="utf-8") as sink:
+            sink.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+    def update(self, runner: LocalRunner) -> None:
+        """Pass on, and look."""
+        self.listener.update(runner)
+        found = self.look(runner)
+        if found:
+            self.event(found)
 
 
 class LiveListener:

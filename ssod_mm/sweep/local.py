@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ssod_mm.sweep.plan import Plan, Stage
+from ssod_mm.sweep.results import metric_name
 from ssod_mm.sweep.state import StageFolder, stage_states
 
 MISTAKE = 2
@@ -176,7 +177,8 @@ class LocalRunner:
         if code == 0 and folder.is_finished():
             self.finished.add(folder.stage.id)
             minutes = (time.monotonic() - job.start_s) / 60
-            self.listener.event(f"finished     {name} ({minutes:.1f} min)")
+            note = f"{minutes:.1f} min{self._result(folder)}"
+            self.listener.event(f"finished     {name} ({note})")
             return
         if code == MISTAKE:
             folder.give_up(self.retries)
@@ -190,6 +192,11 @@ class LocalRunner:
         self.listener.event(
             f"failed       {name}: {how}, {what}; {folder.log} ends with\n{tail}"
         )
+
+    def _result(self, folder: StageFolder) -> str:
+        metric = self.plan.sweep.metric
+        value = folder.record().final(metric)
+        return "" if value is None else f", {metric_name(metric)} {100 * value:.1f}"
 
     def _fill_slots(self) -> None:
         busy = {id(job.slot) for job in self.jobs}

@@ -67,16 +67,34 @@ class RunResult:
 
         Of several teachers the first one, from which the student starts, counts.
         """
-        first = self.records[0] if len(self.records) > 1 else None
-        points: Series = []
-        offset = 0
-        if first is not None:
-            points += first.series(metric)
-            offset = first.max_iters
-        if self.record is not None:
-            own = self.record.series(metric, self.model)
-            points += [(step + offset, value) for step, value in own]
+        first, own = self.first_record, self.record
+        points = self._joined(
+            first.series(metric) if first else [],
+            own.series(metric, self.model) if own else [],
+        )
         return [(step, 100 * value) for step, value in points]
+
+    def training_curve(self, key: str) -> Series:
+        """A logged figure, such as ``loss``, over the iterations of all phases."""
+        first, own = self.first_record, self.record
+        return self._joined(
+            first.training.get(key, []) if first else [],
+            own.training.get(key, []) if own else [],
+        )
+
+    @property
+    def first_record(self) -> RunRecord | None:
+        """Of the first phase, if there is one and it has begun."""
+        return self.records[0] if len(self.records) > 1 else None
+
+    def _joined(self, first: Series, last: Series) -> Series:
+        offset = self.first_record.max_iters if self.first_record else 0
+        return [*first, *((step + offset, value) for step, value in last)]
+
+
+def metric_name(metric: str) -> str:
+    """What a table calls a validation result."""
+    return _NAMES.get(metric, (metric, ""))[0]
 
 
 def collect(plan: Plan, out: Path) -> list[RunResult]:
@@ -97,7 +115,7 @@ def collect(plan: Plan, out: Path) -> list[RunResult]:
 def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
     """The sweep's table; only finished runs count."""
     sweep = plan.sweep
-    metric, reported = _NAMES.get(sweep.metric, (sweep.metric, ""))
+    reported = _NAMES.get(sweep.metric, ("", ""))[1]
     values = [(one.run, one.value(sweep.metric)) for one in results]
     published = {}
     for run in plan.runs:
@@ -119,7 +137,7 @@ def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
         baseline=sweep.baseline,
         published=published,
         num_planned=Counter((run.row.key, run.percent) for run in plan.runs),
-        metric=metric,
+        metric=metric_name(sweep.metric),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,70 @@ class Sweep:
     metric: str
     amp: str | None
     path: Path
+
+    def select(
+        self,
+        rows: Sequence[str] | None = None,
+        ratios: Sequence[float] | None = None,
+        folds: Sequence[int] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> Sweep:
+        """This sweep with other columns, folds and seeds, or with some of its rows.
+
+        A row that the file keeps to some of its ratios gets no others.
+
+        Args:
+            rows: keys, in any order; None for all, as of the others.
+            ratios: labelled images in percent.
+            folds: label splits.
+            seeds: of every fold.
+
+        Raises:
+            ValueError: an unknown row, something named twice, ratios for data that has
+                none, or nothing left to train.
+        """
+        given = dict(rows=rows, ratios=ratios, folds=folds, seeds=seeds)
+        for key, values in given.items():
+            if values is not None:
+                _listed(given, key, [], self.path)
+        keys = [row.key for row in self.rows]
+        unknown = [key for key in rows or () if key not in keys]
+        if unknown:
+            raise ValueError(f"{self.path} has no row {unknown[0]}; {', '.join(keys)}")
+        if ratios is not None and None in self.ratios:
+            raise ValueError(f"{self.path}: its data has no label ratios to choose")
+        columns = self.ratios if ratios is None else tuple(ratios)
+        chosen = []
+        for row in self.rows:
+            own = row.ratios if set(row.ratios) != set(self.ratios) else columns
+            own = tuple(one for one in columns if one in own)
+            if own and (rows is None or row.key in rows):
+                chosen.append(replace(row, ratios=own))
+        if not chosen:
+            raise ValueError(f"{self.path}: no chosen row has the ratios {columns}")
+        is_compared = self.baseline in [row.key for row in chosen]
+        return replace(
+            self,
+            rows=tuple(chosen),
+            ratios=columns,
+            folds=self.folds if folds is None else tuple(folds),
+            seeds=self.seeds if seeds is None else tuple(seeds),
+            baseline=self.baseline if is_compared else None,
+        )
+
+    def with_options(
+        self, options: Mapping[str, Any], teacher_options: Mapping[str, Any]
+    ) -> Sweep:
+        """This sweep with further options of all rows and of all first phases."""
+        rows = [
+            replace(
+                row,
+                options={**row.options, **options},
+                teacher_options={**row.teacher_options, **teacher_options},
+            )
+            for row in self.rows
+        ]
+        return replace(self, rows=tuple(rows))
 
 
 def find_sweep(name: str | Path) -> Path:

@@ -5,7 +5,7 @@ import json
 import cv2
 import pytest
 
-from ssod_mm.reporting.curves import Curve, Panel, plot_panels
+from ssod_mm.reporting.curves import Curve, Panel, averaged, plot_panels
 from ssod_mm.reporting.scalars import read_scalars
 from ssod_mm.reporting.tables import (
     ResultRow,
@@ -72,3 +72,30 @@ def test_curves_become_a_picture(tmp_path):
     image = cv2.imread(str(path))
     assert image.shape[1] > image.shape[0]
     assert image.std() > 0
+
+
+def test_a_long_series_becomes_means_of_stretches():
+    series = [(1, 1.0), (2, 3.0), (3, float("nan")), (4, 5.0), (5, 7.0), (6, 8.0)]
+    assert averaged(series, 3) == [(2, 2.0), (5, 6.0), (6, 8.0)]
+    assert averaged(series, 99) == [point for point in series if point[0] != 3]
+    assert averaged([], 3) == []
+
+
+def test_a_label_has_one_colour_in_all_panels(tmp_path):
+    line = [(1, 2.0), (2, 3.0)]
+    a, b = Curve("a", line), Curve("b", line)
+    pictures = [
+        cv2.imread(str(plot_panels(panels, tmp_path / f"{number}.png")))
+        for number, panels in enumerate(
+            [
+                [Panel("", "", [a, b]), Panel("", "", [b])],
+                [Panel("", "", [Curve("a", []), b]), Panel("", "", [b])],
+            ]
+        )
+    ]
+    half = pictures[0].shape[1] // 2
+    assert (pictures[0][:, half:] == pictures[1][:, half:]).all()
+    assert (pictures[0][:, :half] != pictures[1][:, :half]).any()
+    orange = (pictures[0] == (14, 127, 255)).all(-1)
+    assert orange[:, :half].any()
+    assert orange[:, half:].any()

@@ -39,8 +39,13 @@ def records(plan, out):
 
 def test_runs_all_in_order_and_nothing_twice(tmp_path):
     plan = two_phase_plan(2)
-    states = make_runner(plan, tmp_path).run()
+    lines = []
+    states = make_runner(plan, tmp_path, write=lines.append).run()
     assert set(states.values()) == {"finished"}
+    ends = [line for line in lines if "finished     " in line]
+    value = folders(plan, tmp_path)[0].record().final("coco/bbox_mAP")
+    assert len(ends) == 6
+    assert any(f"first0 (0.0 min, AP {100 * value:.1f})" in line for line in ends)
     assert all(starts(one) == ["resume=False"] for one in folders(plan, tmp_path))
     make_runner(plan, tmp_path).run()
     assert all(len(starts(one)) == 1 for one in folders(plan, tmp_path))

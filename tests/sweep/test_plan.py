@@ -57,6 +57,57 @@ def test_mistakes_are_named(content, message):
         sweep_of(**content)
 
 
+def table_of(**content):
+    """Two methods of which one has only the first ratio."""
+    methods = dict(a=dict(config=PLAIN), b=dict(config=CERTAINTY, ratios=[5]))
+    given = dict(methods=methods, ratios=[5, 10], baseline="a", **content)
+    return sweep_of(**given)
+
+
+def test_a_selection_takes_the_place_of_what_the_file_says():
+    sweep = table_of().select(ratios=[10, 2], folds=[2, 3], seeds=[7])
+    assert (sweep.ratios, sweep.folds, sweep.seeds) == ((10, 2), (2, 3), (7,))
+    assert [(row.key, row.ratios) for row in sweep.rows] == [("a", (10, 2))]
+    assert len(plan_sweep(sweep).runs) == 4
+    assert table_of().select() == table_of()
+
+
+def test_a_row_keeps_to_its_own_ratios():
+    rows = table_of().select(ratios=[20, 5]).rows
+    assert [row.ratios for row in rows] == [(20, 5), (5,)]
+
+
+def test_chosen_rows_stay_in_order_and_a_baseline_may_be_left_out():
+    assert [row.key for row in table_of().select(["b", "a"]).rows] == ["a", "b"]
+    assert table_of().select(["b", "a"]).baseline == "a"
+    assert table_of().select(["b"]).baseline is None
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (dict(rows=["a", "c"]), "tiny.py has no row c; a, b"),
+        (dict(folds=[1, 1]), r"folds=\[1, 1\] names something twice"),
+        (dict(rows=["b"], ratios=[10]), r"no chosen row has the ratios \(10,\)"),
+    ],
+)
+def test_a_selection_of_nothing_is_refused(choice, message):
+    with pytest.raises(ValueError, match=message):
+        table_of().select(**choice)
+
+
+def test_data_without_ratios_gets_none():
+    with pytest.raises(ValueError, match=r"tiny.py: .* no label ratios"):
+        sweep_of().select(ratios=[5])
+
+
+def test_further_options_reach_both_phases():
+    sweep = sweep_of(budget=dict(max_iters=50), teacher_budget=dict(x=1))
+    (row,) = sweep.with_options({"max_iters": 2, "y": 3}, {"z": 4}).rows
+    assert row.options == {"max_iters": 2, "y": 3}
+    assert row.teacher_options == {"x": 1, "z": 4}
+
+
 def test_an_unknown_sweep_names_those_there_are():
     with pytest.raises(FileNotFoundError, match="shapes"):
         find_sweep("shaeps")
