@@ -1,20 +1,20 @@
-"""Train, compare and draw: supervised against mean teacher with the same labels.
+"""Train, compare and draw: semi-supervised methods with the same few labels.
 
-    make demo                        the embedded shapes
-    make demo DATA=path/to/folder    your own data
+    make demo                        all methods on the embedded shapes
+    make demo DATA=path/to/folder    supervised against mean teacher on your own data
 
-The shapes use 5 % of the labels, your data 10 % (--percent). A first phase trains a
-detector on the labelled images; from its weights a second phase trains on, once with
-labels alone (supervised) and once as mean teacher. So both end after the same number of
-iterations, with the same labels and from the same start.
+This is the sweep `shapes`, or `folder` for your own data, on one label split with one
+seed. Every row has a first phase on the labelled images and goes on from its weights
+for as many iterations. Without a GPU two trainings run at a time. The same command
+again goes on where it was stopped and trains nothing twice.
 
 DATA is a folder in the layout
 
     annotations/instances_train.json, annotations/instances_val.json    COCO format
     train/, val/                                                        images
 
-Writes OUT/results.md, OUT/curves.png, OUT/pseudo_labels.png, OUT/log.txt and the two
-work folders. PRETRAINED names ImageNet weights of MobileNetV2 for your own data.
+PRETRAINED names ImageNet weights of MobileNetV2 for your own data. Writes results.md,
+curves.png, pseudo_labels.png, report.html, log.txt and a folder for each training.
 """
 
 from __future__ import annotations
@@ -22,60 +22,56 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from mmengine.logging import MMLogger
+from rich.console import Console
 
+from ssod_mm.cli.arguments import ratio_number
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.reporting.curves import Curve, Panel, plot_panels
-from ssod_mm.reporting.scalars import RunScalars, read_scalars
-from ssod_mm.reporting.tables import (
-    METRICS,
-    ResultRow,
-    markdown_table,
-    result_rows,
-    terminal_table,
+from ssod_mm.sweep.comparison import early_table, write_comparison
+from ssod_mm.sweep.display import NotingListener
+from ssod_mm.sweep.execute import (
+    progress,
+    run_until_done,
+    set_aside,
+    status_lines,
+    train_commander,
 )
+from ssod_mm.sweep.local import LocalRunner, Slot
+from ssod_mm.sweep.plan import Plan, plan_sweep
+from ssod_mm.sweep.slots import gpu_numbers, make_slots
+from ssod_mm.sweep.spec import Sweep, load_sweep
+from ssod_mm.sweep.state import StageFolder, outdated_folders, stage_states
 
-ROOT = Path(__file__).resolve().parents[1]
-SHAPES_ROOT = ROOT / "data" / "shapes"
-_PROGRESS = re.compile(r"Iter\((train|val)\) *\[ *(\d+)/(\d+)\]")
+TOOLS = Path(__file__).resolve().parent
+FIRST_ROWS = ("supervised", "mean_teacher")
+"""Compared as soon as both are finished; alone by default on your own data."""
+RETRIES = 1
+SUMMARY_S = 30.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class Demo:
     """What a demo trains.
 
     Attributes:
-        title: heading of the table.
-        supervised: config of the baseline, relative to ``configs/``.
-        mean_teacher: config of the mean teacher.
-        environment: variables that the configs read.
+        sweep: rows of one label split with one seed.
+        data_root: folder of the images.
+        is_embedded: whether these are the shapes.
         percent: labelled images in percent.
-        first: iterations of the first phase, on labelled images.
-        second: iterations of the second, of each of the two detectors.
+        fold: label split.
     """
 
-    title: str
-    supervised: str
-    mean_teacher: str
-    environment: dict[str, str]
-    percent: int
-    first: int
-    second: int
+    sweep: Sweep
+    data_root: Path
+    is_embedded: bool
+    percent: float
+    fold: int
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -84,31 +80,66 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="folder with your own data")
-    parser.add_argument("--percent", type=int, help="labelled images in percent")
+    parser.add_argument("--rows", nargs="+", help="rows of the sweep to train, or: all")
+    parser.add_argument(
+        "--percent", type=ratio_number, help="labelled images in percent"
+    )
     parser.add_argument("--fold", type=int, default=1, help="label split, from 1")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=ROOT / "work_dirs" / "demo")
+    parser.add_argument("--out", type=Path, default=Path("work_dirs", "demo"))
+    parser.add_argument(
+        "--slots", type=int, help="trainings at a time, on the CPU; default 2 there"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="set earlier runs aside and train again"
+    )
+    parser.add_argument(
+        "--iters",
+        nargs=2,
+        type=int,
+        metavar=("FIRST", "SECOND"),
+        help="iterations of the phases, for a quick look",
+    )
     return parser.parse_args()
 
 
-def shapes_plan(percent: int | None) -> Plan:
-    """Plan for the embedded data set."""
-    return Plan(
-        title="shapes",
-        supervised="supervised/supervised_frcnn_r18_short_shapes_p05.py",
-        mean_teacher="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py",
-        environment={"DATA_ROOT": str(SHAPES_ROOT)},
-        percent=percent or 5,
-        first=800,
-        second=600,
-    )
-
-
-def folder_plan(root: Path, percent: int | None) -> Plan:
-    """Plan for a folder of the user.
+def make_demo(arguments: argparse.Namespace) -> Demo:
+    """What the command line asks for.
 
     Raises:
-        FileNotFoundError: if the folder lacks something; says what.
+        FileNotFoundError: the folder of the user lacks something; says what.
+        ValueError: a value that does not fit.
+    """
+    is_embedded = arguments.data is None
+    sweep = load_sweep("shapes" if is_embedded else "folder")
+    if is_embedded:
+        root, name, options = Path(os.environ.get("DATA_ROOT", "data/shapes")), "", {}
+        rows = arguments.rows
+    else:
+        root, options = own_data(arguments.data)
+        name = root.name
+        rows = arguments.rows or list(FIRST_ROWS)
+    percent = sweep.ratios[0] if arguments.percent is None else arguments.percent
+    sweep = sweep.select(
+        None if rows == ["all"] else rows, [percent], [arguments.fold], [arguments.seed]
+    )
+    lengths = [{}, {}]
+    if arguments.iters is not None:
+        if min(arguments.iters) < 1:
+            raise ValueError(f"--iters {arguments.iters}: at least 1 for each phase")
+        lengths = [{"max_iters": length} for length in arguments.iters]
+    sweep = sweep.with_options({**options, **lengths[1]}, {**options, **lengths[0]})
+    title = f"{name or sweep.title}, {percent:g} % labels, fold {arguments.fold}"
+    sweep = replace(sweep, title=title)
+    return Demo(sweep, root, is_embedded, percent, arguments.fold)
+
+
+def own_data(root: Path) -> tuple[Path, dict[str, object]]:
+    """Folder and config options of a user's data.
+
+    Raises:
+        FileNotFoundError: the folder lacks something; says what.
+        ValueError: the json is not in COCO format.
     """
     root = root.resolve()
     for part in ("train", "val"):
@@ -120,272 +151,114 @@ def folder_plan(root: Path, percent: int | None) -> Plan:
                     "instances_train.json and instances_val.json (COCO format) and "
                     "the image folders train/ and val/."
                 )
-    train = json.loads((root / "annotations" / "instances_train.json").read_text())
-    return Plan(
-        title=root.name,
-        supervised="supervised/supervised_frcnn_mnv2_short_folder_p10.py",
-        mean_teacher="mean_teacher/mean_teacher_frcnn_mnv2_short_folder_p10.py",
-        environment={
-            "DATA_ROOT": str(root),
-            "NUM_CLASSES": str(len(train["categories"])),
-        },
-        percent=percent or 10,
-        first=1000,
-        second=600,
-    )
+    ann_file = root / "annotations" / "instances_train.json"
+    try:
+        num_classes = len(json.loads(ann_file.read_bytes())["categories"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{ann_file} is no COCO json with categories") from error
+    options = {"data_root": str(root), "num_classes": num_classes}
+    if os.environ.get("PRETRAINED"):
+        options["pretrained"] = os.environ["PRETRAINED"]
+    return root, options
 
 
-def call(command: list[str], environment: dict[str, str], log: Path) -> None:
-    """Run a tool, its output to the log.
+def prepare_data(demo: Demo) -> None:
+    """Draw the shapes and make the label split where they are missing.
 
     Raises:
-        RuntimeError: if it fails; shows the last lines of the log.
+        RuntimeError: one of them failed.
     """
-    follow(command, environment, log, None)
-
-
-def follow(
-    command: list[str], environment: dict[str, str], log: Path, label: str | None
-) -> None:
-    """Run a tool, its output to the log and, with a label, its progress to the screen.
-
-    Args:
-        command: program and arguments.
-        environment: additional variables.
-        log: file to append to.
-        label: name of the progress bar, or None for no bar.
-
-    Raises:
-        RuntimeError: if it fails; shows the last lines of the log.
-    """
-    bar = Progress(
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        disable=label is None,
-    )
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    plain = not bar.console.is_terminal
-    with bar, log.open("a") as sink:
-        task = bar.add_task(label or "", total=None, note="starting")
-        for line in process.stdout:
-            sink.write(line)
-            sink.flush()
-            found = _PROGRESS.search(line)
-            if label is None or not found:
-                continue
-            if plain:  # no terminal: whole lines, so that a log file shows progress
-                print(f"{label}: {shortened(line)}", flush=True)
-            if found[1] == "train":
-                bar.update(task, completed=int(found[2]), total=int(found[3]))
-            bar.update(task, note=note_of(line))
-    if process.wait():
-        tail = "\n".join(log.read_text().splitlines()[-15:])
-        raise RuntimeError(
-            f"{' '.join(command)} failed; see {log}. It ends with:\n{tail}"
-        )
-
-
-def shortened(line: str) -> str:
-    """A log line without its date and logger."""
-    return line.split(" - ")[-1].strip()[:150]
-
-
-def note_of(line: str) -> str:
-    """What a log line says at a glance: loss in training, AP in validation."""
-    for name, key in (("AP", "bbox_mAP: "), ("loss", " loss: ")):
-        if key in line:
-            return f"{name} {line.split(key)[1].split()[0]}"
-    return ""
-
-
-def prepare_data(plan: Plan, arguments: argparse.Namespace, log: Path) -> None:
-    """Make the shapes and the label split where they are missing."""
-    tool = [sys.executable, str(ROOT / "tools")]
-    root = Path(plan.environment["DATA_ROOT"])
-    if arguments.data is None:
-        draw_shapes = [tool[0], f"{tool[1]}/make_shapes.py", "--out", str(root)]
-        if subprocess.run(draw_shapes, cwd=ROOT, check=False).returncode:
-            raise RuntimeError("Drawing the shapes failed; the reason is above.")
-    semi = root / "annotations" / "semi"
-    split = semi / f"instances_train.{arguments.fold}@{plan.percent}.json"
+    if demo.is_embedded:
+        call_tool("make_shapes", "--out", demo.data_root)
+    semi = demo.data_root / "annotations" / "semi"
+    split = semi / f"instances_train.{demo.fold}@{demo.percent:g}.json"
     if not split.exists():
-        print(f"Label split: {split}", flush=True)
-        ann_file = root / "annotations" / "instances_train.json"
-        options = ["--ann", str(ann_file), "--out", str(semi)]
-        options += ["--percent", str(plan.percent), "--folds", str(arguments.fold)]
-        call([tool[0], f"{tool[1]}/make_splits.py", *options], {}, log)
+        ann_file = demo.data_root / "annotations" / "instances_train.json"
+        numbers = ["--percent", demo.percent, "--fold", demo.fold]
+        call_tool("make_splits", "--ann", ann_file, "--out", semi, *numbers)
 
 
-def train(
-    name: str,
-    config: str,
-    plan: Plan,
-    options: dict[str, object],
-    arguments: argparse.Namespace,
-    log: Path,
-) -> RunScalars:
-    """Train a config and read what it logged.
+def call_tool(name: str, *words: object) -> None:
+    """Run another tool in view of the user.
 
-    Args:
-        name: of the run, its folder and its progress bar.
-        config: relative to ``configs/``.
-        plan: data and label ratio.
-        options: overrides, as of ``--cfg-options``.
-        arguments: the command line.
-        log: file for the output.
+    Raises:
+        RuntimeError: it failed.
     """
-    work_dir = arguments.out / name
-    shutil.rmtree(work_dir, ignore_errors=True)
-    command = [sys.executable, str(ROOT / "tools" / "train.py"), config]
-    command += ["--fold", str(arguments.fold), "--percent", str(plan.percent)]
-    command += ["--seed", str(arguments.seed), "--work-dir", str(work_dir)]
-    command += ["--cfg-options", *(f"{key}={value}" for key, value in options.items())]
-    follow(command, plan.environment, log, name.replace("_", " "))
-    return read_scalars(work_dir)
+    command = [sys.executable, str(TOOLS / f"{name}.py"), *map(str, words)]
+    if subprocess.run(command, check=False).returncode:
+        raise RuntimeError(f"tools/{name}.py failed; the reason is above.")
 
 
-def train_all(
-    plan: Plan, arguments: argparse.Namespace, log: Path
-) -> tuple[RunScalars, RunScalars]:
-    """Train the first phase, then from its weights both detectors.
-
-    Returns:
-        What the supervised detector logged, first phase included, and the mean
-        teacher; both count the iterations from the start of the first phase.
-    """
-    options = {"max_iters": plan.first}
-    first = train("first_phase", plan.supervised, plan, options, arguments, log)
-    start = arguments.out / "first_phase" / f"iter_{plan.first}.pth"
-    options = {"max_iters": plan.second, "continue_from": start}
-    both = [
-        train(name, getattr(plan, name), plan, options, arguments, log)
-        for name in ("supervised", "mean_teacher")
-    ]
-    supervised, teacher = (shifted(run, plan.first) for run in both)
-    for key, series in first.series.items():
-        supervised.series[key] = series + supervised.series.get(key, [])
-    return supervised, teacher
+def demo_slots(slots: int | None) -> list[Slot]:
+    """The GPUs; without any, two places on the CPU where it has two cores."""
+    gpus = gpu_numbers(None)
+    if slots is None and not gpus:
+        slots = min(2, os.cpu_count() or 1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return make_slots(gpus, 1, slots)
 
 
-def shifted(run: RunScalars, iterations: int) -> RunScalars:
-    """A run's scalars as those of iterations that begin later."""
-    return RunScalars(
-        {
-            key: [(step + iterations, value) for step, value in series]
-            for key, series in run.series.items()
-        }
-    )
+def begin(plan: Plan, out: Path, listener: NotingListener) -> None:
+    """Say where things are, and what is done already."""
+    states = [*stage_states(plan, out, RETRIES).values()]
+    done = states.count("finished")
+    if done:
+        listener.event(
+            f"{done} of {len(states)} trainings are finished already and stay as they "
+            "are; --fresh trains them again"
+        )
+    for folder in outdated_folders(plan, out):
+        listener.event(f"changed since, not counted: {folder}")
+    for stage in plan.stages.values():
+        folder = StageFolder(stage, out)
+        folder.forgive()
+        listener.note(f"log of {stage.name}: {folder.log}")
 
 
-def metrics(run: RunScalars, prefix: str) -> dict[str, float | None]:
-    """Final AP values in percent; the prefix is "", "teacher/" or "student/"."""
-    values = {}
-    for name, key in METRICS.items():
-        last = run.last(f"{prefix}coco/{key}")
-        values[name] = None if last is None else 100 * last
-    return values
-
-
-def percent_curve(label: str, run: RunScalars, key: str) -> Curve:
-    """A logged share as percent."""
-    return Curve(label, [(step, 100 * value) for step, value in run.get(key)])
-
-
-def draw(supervised: RunScalars, teacher: RunScalars, path: Path) -> None:
-    """AP, pseudo-label quality and losses over the iterations."""
-    ap = "coco/bbox_mAP"
-    quality = ("precision", "recall", "iou")
-    plot_panels(
-        [
-            Panel(
-                "Detection",
-                "AP (%)",
-                [
-                    percent_curve("supervised", supervised, ap),
-                    percent_curve("mean teacher: student", teacher, f"student/{ap}"),
-                    percent_curve("mean teacher: teacher", teacher, f"teacher/{ap}"),
-                ],
-            ),
-            Panel(
-                "Pseudo labels against the withheld truth",
-                "%",
-                [percent_curve(q, teacher, f"pseudo_{q}") for q in quality],
-            ),
-            Panel(
-                "Training loss",
-                "loss",
-                [
-                    Curve("supervised", supervised.get("loss")),
-                    Curve("mean teacher", teacher.get("loss")),
-                ],
-            ),
-        ],
-        path,
-    )
-
-
-def keep_last_drawing(work_dir: Path, path: Path) -> bool:
-    """Copy the latest picture of pseudo labels; false where there is none."""
-    pictures = sorted((work_dir / "pseudo_labels").glob("*.png"))
-    if pictures:
-        shutil.copy(pictures[-1], path)
-    return bool(pictures)
+def run_demo(arguments: argparse.Namespace) -> int:
+    """Train what is missing, show the table, write the files; the exit code."""
+    start = time.monotonic()
+    out = arguments.out.resolve()
+    demo = make_demo(arguments)
+    slots = demo_slots(arguments.slots)
+    prepare_data(demo)
+    plan = plan_sweep(demo.sweep, check_files=True)
+    if arguments.fresh:
+        for kept in set_aside(plan, out):
+            print(f"set aside: {kept}")
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "log.txt"
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%d')} {plan.sweep.title}\n")
+    commander = train_commander(plan, out, TOOLS)
+    with progress(Console(), SUMMARY_S) as shown:
+        listener = NotingListener(shown, log, early_table(plan, out, FIRST_ROWS))
+        begin(plan, out, listener)
+        runner = LocalRunner(plan, out, slots, commander, listener, RETRIES)
+        states = run_until_done(runner)
+    minutes = (time.monotonic() - start) / 60
+    closing = [write_comparison(plan, out, minutes, drawn=FIRST_ROWS[1])]
+    is_finished = set(states.values()) <= {"finished"}
+    if not is_finished:
+        closing += status_lines(plan, out, RETRIES)
+    closing.append(f"{minutes:.1f} minutes. Table, curves, report and logs: {out}")
+    with log.open("a", encoding="utf-8") as file:
+        file.write("\n".join(closing) + "\n")
+    print("\n".join(closing))
+    return 0 if is_finished else 1
 
 
 def main() -> None:
     """Run the demo."""
     arguments = parse_arguments()
-    arguments.out = arguments.out.resolve()
+    # Configs are read by the dozen: what they take from options is no news.
+    MMLogger.get_instance("sweep", log_level="WARNING")
     with one_line_errors():
-        run_demo(arguments)
-
-
-def run_demo(arguments: argparse.Namespace) -> None:
-    """Train both detectors, then write table, curves and drawings."""
-    start = time.monotonic()
-    if arguments.data:
-        plan = folder_plan(arguments.data, arguments.percent)
-    else:
-        plan = shapes_plan(arguments.percent)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    log = arguments.out / "log.txt"
-    log.write_text("")
-    prepare_data(plan, arguments, log)
-    supervised, teacher = train_all(plan, arguments, log)
-
-    baseline = ResultRow("supervised", metrics(supervised, ""))
-    rows = [
-        baseline,
-        ResultRow("mean teacher: student", metrics(teacher, "student/")),
-        ResultRow("mean teacher: teacher", metrics(teacher, "teacher/")),
-    ]
-    cells = result_rows(rows, baseline)
-    title = f"{plan.title}, {plan.percent} % labels, fold {arguments.fold}"
-    draw(supervised, teacher, arguments.out / "curves.png")
-    drawn = keep_last_drawing(
-        arguments.out / "mean_teacher", arguments.out / "pseudo_labels.png"
-    )
-    minutes = (time.monotonic() - start) / 60
-    picture = "\n![pseudo labels](pseudo_labels.png)\n" if drawn else ""
-    (arguments.out / "results.md").write_text(
-        f"# {title}\n\n{markdown_table(cells)}\n\nseed {arguments.seed}, "
-        f"{minutes:.1f} minutes\n\n![curves](curves.png)\n{picture}"
-    )
-    print(terminal_table(cells, title))
-    print(f"{minutes:.1f} minutes. Table, curves, drawings and log: {arguments.out}")
+        try:
+            sys.exit(run_demo(arguments))
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from the last checkpoints")
+            sys.exit(130)
 
 
 if __name__ == "__main__":
