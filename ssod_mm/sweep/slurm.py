@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ssod_mm.reporting.records import write_atomically
-from ssod_mm.sweep.local import MISTAKE, Commander
+from ssod_mm.sweep.local import Commander
 from ssod_mm.sweep.plan import Plan, Stage
+from ssod_mm.sweep.slurm_job import StageJob
 from ssod_mm.sweep.state import StageFolder
 
 JOB_FILE = "slurm_job"
-_GRACE_S = 20.0
 _MAX_TIMEOUTS = 1000
-_ACTIVE = ("PENDING", "CONFIGURING", "RUNNING", "REQUEUED", "SUSPENDED", "COMPLETING")
 
 
 @dataclass(frozen=True)
@@ -46,115 +43,6 @@ class SlurmSettings:
     parallel: int = 16
     options: dict[str, Any] = field(default_factory=dict)
     cluster: str = "slurm"
-
-
-class StageJob:
-    """One training as a job; preempted or out of time it is requeued and goes on.
-
-    Args:
-        stage: the training.
-        out: folder of the sweep.
-        teachers: what must be finished before.
-        start: command line from the beginning.
-        resume: command line from the last checkpoint.
-    """
-
-    def __init__(
-        self,
-        stage: Stage,
-        out: Path,
-        teachers: Sequence[Stage],
-        start: list[str],
-        resume: list[str],
-    ) -> None:
-        self.stage = stage
-        self.out = out
-        self.teachers = tuple(teachers)
-        self.start = start
-        self.resume = resume
-        self._process: subprocess.Popen | None = None
-
-    def __call__(self) -> str:
-        """Train; says how it went.
-
-        Raises:
-            RuntimeError: a first phase is missing, or the training failed; quotes the
-                end of the log.
-        """
-        folder = StageFolder(self.stage, self.out)
-        for teacher in self.teachers:
-            if not StageFolder(teacher, self.out).is_finished(True):
-                raise RuntimeError(f"{self.stage.name} waits for {teacher.name}")
-        lock = folder.try_lock()
-        if lock is None:
-            return "another process trains it"
-        try:
-            if folder.is_finished():
-                return "finished before"
-            code = self._train(folder, lock)
-        finally:
-            os.close(lock)
-        if code == 0 and folder.is_finished():
-            return "finished"
-        if code == MISTAKE:
-            folder.give_up(1000)
-        tail = "\n".join(folder.log_tail(15))
-        raise RuntimeError(f"exit code {code}; {folder.log} ends with\n{tail}")
-
-    def _train(self, folder: StageFolder, lock: int) -> int:
-        folder.prepare()
-        command = self.resume if folder.is_begun else self.start
-        folder.note_start()
-        with folder.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                start_new_session=True,
-                pass_fds=[lock],
-            )
-        return self._process.wait()
-
-    def checkpoint(self) -> Any:
-        """End the training and let the cluster start it again; called by submitit."""
-        import submitit
-
-        self.stop()
-        StageFolder(self.stage, self.out).note_stop()
-        again = StageJob(self.stage, self.out, self.teachers, self.start, self.resume)
-        return submitit.helpers.DelayedSubmission(again)
-
-    def stop(self) -> None:
-        """End the training; its last checkpoint stays."""
-        if self._process is None:
-            return
-        pid = self._process.pid
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not _is_alive(pid):
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, number)
-            deadline = time.monotonic() + _GRACE_S
-            while _is_alive(pid) and time.monotonic() < deadline:
-                time.sleep(0.05)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_process": None}
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a child runs.
-
-    This is asked in a signal handler that interrupts ``Popen.wait``, which holds a
-    lock: the methods of ``Popen`` would wait for ever.
-    """
-    try:
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, pid, flags) is None
-    except ChildProcessError:
-        return False
 
 
 def submit(
@@ -183,6 +71,7 @@ def submit(
 
     Raises:
         ModuleNotFoundError: submitit is not installed.
+        RuntimeError: Slurm does not answer, or does not take the jobs.
     """
     try:
         import submitit
@@ -192,12 +81,16 @@ def submit(
         ) from error
     jobs: list[Any] = []
     earlier: list[str] = []
+    queue = queued_jobs() if settings.cluster == "slurm" else set()
     for level in levels(plan):
-        stages = [one for one in level if _is_wanted(one, out, retries)]
-        queued = [_queued_job(one, out, settings.cluster) for one in level]
-        earlier += [one for one in queued if one]
-        waiting = {one.id for one, job in zip(level, queued, strict=True) if job}
-        stages = [one for one in stages if one.id not in waiting]
+        noted = {one.id: _noted_job(one, out) for one in level}
+        waiting = {one: job for one, job in noted.items() if job in queue}
+        earlier += sorted({job.split("_")[0] for job in waiting.values()})
+        stages = [
+            one
+            for one in level
+            if one.id not in waiting and _is_wanted(one, plan, out, retries)
+        ]
         if not stages:
             continue
         executor = submitit.AutoExecutor(
@@ -206,11 +99,16 @@ def submit(
             slurm_max_num_timeout=_MAX_TIMEOUTS,
         )
         executor.update_parameters(**_parameters(plan, settings, earlier))
-        with executor.batch():
-            batch = [
-                executor.submit(_job_of(plan, one, out, commander, settings))
-                for one in stages
-            ]
+        try:
+            with executor.batch():
+                batch = [
+                    executor.submit(
+                        _job_of(plan, one, out, commander, settings, retries)
+                    )
+                    for one in stages
+                ]
+        except submitit.core.utils.FailedJobError as error:
+            raise RuntimeError(f"--slurm: {error}") from error
         for stage, job in zip(stages, batch, strict=True):
             folder = StageFolder(stage, out)
             folder.prepare()
@@ -235,27 +133,56 @@ def levels(plan: Plan) -> list[list[Stage]]:
     return found
 
 
-def _is_wanted(stage: Stage, out: Path, retries: int) -> bool:
+def queued_jobs() -> set[str]:
+    """Numbers of the user's jobs that wait, run, or are requeued.
+
+    The controller knows them: ``sacct``, which submitit asks, needs accounting, and
+    hears of a job later.
+
+    Raises:
+        RuntimeError: Slurm does not answer.
+    """
+    command = ["squeue", "--noheader", "--array", "--format=%i"]
+    try:
+        result = subprocess.run(
+            [*command, f"--user={os.getuid()}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except FileNotFoundError:
+        raise RuntimeError(
+            "--slurm: no squeue here, is this a Slurm cluster?"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"--slurm: squeue fails: {error.stderr.strip()}") from None
+    return set(result.stdout.split())
+
+
+def _noted_job(stage: Stage, out: Path) -> str | None:
+    """Number of the job that was last submitted for a stage."""
+    note = StageFolder(stage, out).path / JOB_FILE
+    return note.read_text().strip() if note.is_file() else None
+
+
+def _is_wanted(stage: Stage, plan: Plan, out: Path, retries: int) -> bool:
     folder = StageFolder(stage, out)
-    if folder.is_locked() or folder.is_finished():
+    is_needed = any(
+        stage.id in other.teachers and not StageFolder(other, out).is_finished()
+        for other in plan.stages.values()
+    )
+    if folder.is_locked() or folder.is_finished(is_needed):
         return False
     return folder.starts_in_vain() <= retries
 
 
-def _queued_job(stage: Stage, out: Path, cluster: str) -> str | None:
-    """The array of a job that the cluster still has for a stage."""
-    note = StageFolder(stage, out).path / JOB_FILE
-    if cluster != "slurm" or not note.is_file():
-        return None
-    import submitit
-
-    job_id = note.read_text().strip()
-    job = submitit.SlurmJob(folder=out / "slurm", job_id=job_id)
-    return job_id.split("_")[0] if job.state.startswith(_ACTIVE) else None
-
-
 def _job_of(
-    plan: Plan, stage: Stage, out: Path, commander: Commander, settings: SlurmSettings
+    plan: Plan,
+    stage: Stage,
+    out: Path,
+    commander: Commander,
+    settings: SlurmSettings,
+    retries: int = 2,
 ) -> StageJob:
     num_processes = max(1, settings.gpus)
     return StageJob(
@@ -264,6 +191,7 @@ def _job_of(
         [plan.stages[one] for one in stage.teachers],
         commander(stage, False, num_processes),
         commander(stage, True, num_processes),
+        retries,
     )
 
 
@@ -273,11 +201,11 @@ def _parameters(
     """Arguments of submitit's executor."""
     parameters: dict[str, Any] = {
         "name": plan.sweep.name,
-        "timeout_min": round(60 * settings.hours),
+        "timeout_min": math.ceil(60 * settings.hours),
     }
     if settings.cluster != "slurm":
         return parameters
-    options = dict(settings.options)
+    options = {"requeue": True, **settings.options}
     if earlier:
         options["dependency"] = f"afterany:{':'.join(earlier)}"
     parameters |= {
@@ -286,6 +214,8 @@ def _parameters(
         "cpus_per_task": settings.cpus,
         "slurm_array_parallelism": settings.parallel,
         "slurm_additional_parameters": options,
+        # From Slurm 22.05 a step no longer takes this over from its job.
+        "slurm_srun_args": [f"--cpus-per-task={settings.cpus}"],
     }
     if settings.gpus:
         parameters["gpus_per_node"] = settings.gpus
