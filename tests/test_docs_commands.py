@@ -29,6 +29,7 @@ SCRIPTS = {  # launcher -> the tool that gets the rest, and where in it NPROC st
     "tools/dist_test.sh": ("test", 2),
     "tools/slurm_train.sh": ("train", None),
 }
+OTHERS = ("eval", "scontrol", "squeue", "tensorboard")  # arguments not checked
 each_page = pytest.mark.parametrize("page", TEXTS)
 
 
@@ -96,7 +97,9 @@ def check_command(command: Command) -> None:
         targets = [word for word in command.words[1:] if "=" not in word]
         assert set(targets) <= make_targets(), command
         return
-    if program == "tensorboard":
+    for script in re.findall(r"tests/[\w/]+\.sh", str(command)):
+        assert (ROOT / script).is_file(), f"{command}: no {script}"
+    if program in OTHERS or program.startswith("tests/"):
         return
     tool, arguments = tool_and_arguments(command)
     try:
