@@ -27,6 +27,7 @@ from ssod_mm.sweep.plan import Plan, Stage
 STATES = ("finished", "running", "waiting", "interrupted", "failed", "blocked")
 REPLACED = "replaced"
 _PROGRESS = re.compile(rb"Iter\(train\) *\[ *(\d+)/(\d+)\]")
+_SAVED = re.compile(r"iter_(\d+)\.pth$")
 _TAIL_BYTES = 16384
 
 
@@ -153,9 +154,12 @@ class StageFolder:
         return [line for line in text.splitlines() if line.strip()][-num_lines:]
 
     def iterations(self) -> int:
-        """Iterations done, as far as log and record tell."""
+        """Iterations done, as far as the log tells, or else the last checkpoint."""
         found = _PROGRESS.findall(self._log_end())
-        return int(found[-1][0]) if found else 0
+        if found:
+            return int(found[-1][0])
+        saved = _SAVED.search(self.marker())
+        return int(saved[1]) if saved else 0
 
     def _log_end(self) -> bytes:
         try:

@@ -102,6 +102,19 @@ def test_status_counts_the_states(tmp_path):
     assert lines[-1] == "3 trainings for 2 runs: 1 failed, 2 blocked"
 
 
+def test_a_resumed_training_does_not_begin_at_nought(tmp_path):
+    stage = make_stage("m")
+    folder = StageFolder(stage, tmp_path)
+    folder.prepare()
+    assert folder.iterations() == 0
+    (folder.path / "last_checkpoint").write_text("/somewhere/iter_8.pth\n")
+    folder.log.write_text("Iter(train) [ 9/10]\n" + 20000 * "config ")
+    assert folder.iterations() == 8
+    with folder.log.open("a") as log:
+        log.write("\nIter(train) [ 9/10]\n")
+    assert folder.iterations() == 9
+
+
 def test_all_is_set_aside_or_nothing(tmp_path):
     plan = two_phase_plan(1)
     folders = [StageFolder(stage, tmp_path) for stage in plan.stages.values()]
