@@ -38,16 +38,15 @@ model["semi_train_cfg"].update(
     # Round shapes leave the corners of their boxes empty.
     box_hull="ellipse",
 )
-# From few labels the teacher's RPN is sure (0.9) of one object in six: what it doubts
-# is not background. What the R-CNN doubts is, four times in five; ignored, the scores
-# of the clusters only ever rise. The weights bring the losses of clusters, which are
-# means over their candidates, to the scale of the labelled ones, which are divided by
-# all samples.
+# From few labels the teacher is sure of one object in four to six: taken as background,
+# what it doubts soon leaves no cluster; all of it ignored (from 0.1), scores only rise
+# and precision falls. The weights bring the losses of clusters, which are means over
+# their candidates, to the scale of the labelled ones, which are divided by all samples.
 model["dense"]["rpn"].update(
     tau=0.7, ignore_thr=0.3, level="nearest", cls_weight=0.1, reg_weight=0.05
 )
 # As many RoIs of an image as a step on two CPU cores can bear.
-model["dense"]["rcnn"].update(max_proposals=128, reg_weight=0.1)
+model["dense"]["rcnn"].update(max_proposals=128, ignore_thr=0.2, reg_weight=0.1)
 
 train_dataloader = dict(
     batch_size=8,
