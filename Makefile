@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # One thread each unless told otherwise: two beside any other process wait for each other.
 OMP_NUM_THREADS ?= 1
+# Processes of the test suite; each takes whole files.
+JOBS ?= 2
 export VENV OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
@@ -23,8 +25,8 @@ demo: setup ## all methods on few labels of the shapes; DATA=folder for your own
 shapes: setup ## draw the embedded dataset into data/shapes
 	@$(BIN)/python tools/make_shapes.py
 
-test: setup ## the whole test suite; ARGS="-k views" for a part
-	@$(BIN)/python -m pytest -q $(ARGS)
+test: setup ## the whole test suite; ARGS="-k views" for a part, JOBS=1 in one process
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: setup ## what must be clean before a commit
 	@$(BIN)/ruff check .

@@ -70,7 +70,13 @@ setup(
         "fast-eval": ["faster-coco-eval>=1.6"],
         "report": ["plotly>=6"],
         "slurm": ["submitit>=1.5"],
-        "dev": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.12", "pre-commit>=4"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "ruff>=0.12",
+            "pre-commit>=4",
+        ],
     },
     classifiers=[
         "Development Status :: 4 - Beta",
