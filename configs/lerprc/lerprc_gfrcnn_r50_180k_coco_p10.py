@@ -7,42 +7,17 @@ Another fold or ratio: add `--fold 2` or `--percent 5`.
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn_gaussian.py",
-    "../_base_/datasets/coco_partial.py",
-    "../_base_/views/soft_teacher.py",
+    "../_base_/data/coco_partial_soft_teacher.py",
     "../_base_/schedules/180k.py",
+    "../_base_/methods/mean_teacher.py",
     "../_base_/methods/lerprc.py",
 ]
 
 percent = 10
-
-detector = _base_.model
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-
+model = dict(_base_.method, **_base_.student)
+# On each of two GPUs two labelled images and eight unlabelled ones.
 train_dataloader = dict(
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-        ]
-    ),
+    batch_size=10, num_workers=8, dataset=dict(datasets=_base_.semi_sources)
 )
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
-    dict(
-        type="DrawPseudoLabelsHook",
-        interval=5000,
-        ann_file=_base_.hidden_ann_file,
-    ),
-]
+auto_scale_lr = dict(base_batch_size=20)
+custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]

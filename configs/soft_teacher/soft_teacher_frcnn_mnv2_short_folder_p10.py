@@ -27,9 +27,7 @@ model = dict(
     ),
 )
 # With the settings for COCO hardly a pseudo label is left, and these count fourfold.
-model["semi_train_cfg"].update(
-    unsup_weight=1.0, rpn_pseudo_thr=0.7, cls_pseudo_thr=0.7
-)
+model["semi_train_cfg"].update(unsup_weight=1.0, rpn_pseudo_thr=0.7, cls_pseudo_thr=0.7)
 
 train_dataloader = dict(
     batch_size=8,
