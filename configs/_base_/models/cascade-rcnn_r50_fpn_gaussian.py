@@ -3,7 +3,7 @@
 _base_ = ["./cascade-rcnn_r50_fpn.py", "../heads/gaussian.py"]
 
 stages = [
-    dict(stage, **_base_.box_head)
+    dict(stage, **_base_.head.roi_head.bbox_head)
     for stage in _base_.student.detector.roi_head.bbox_head
 ]
 student = dict(detector=dict(roi_head=dict(bbox_head=stages)))

@@ -2,4 +2,4 @@
 
 _base_ = ["./faster-rcnn_r50_fpn.py", "../heads/focal.py"]
 
-student = dict(detector=dict(roi_head=dict(bbox_head=_base_.box_head)))
+student = dict(detector=_base_.head)
