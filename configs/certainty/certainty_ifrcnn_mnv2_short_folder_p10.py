@@ -21,7 +21,8 @@ model = dict(
     detector=dict(_base_.head, train_cfg=_base_.unsure),
     semi_train_cfg=dict(
         ignore_thr=0.2,
-        # A teacher of so few labels misses the sides by an eighth of the box: not taught.
+        # A teacher of so few labels misses the sides by an eighth of the box:
+        # not taught.
         unsup_loss_weights=dict(
             loss_rpn_bbox=0.0, loss_bbox_seg=0.0, loss_bbox_reg=0.0
         ),

@@ -6,15 +6,6 @@ Published AP: 41.0 (table 1a).
 Batch as in the paper: 4 GPUs x 2 images.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_interval.py",
-    "../_base_/data/coco_full_flip_cutout.py",
-    "../_base_/schedules/180k.py",
-    "../_base_/methods/certainty_union.py",
-]
+_base_ = ["../_base_/recipes/certainty_coco_full.py", "../_base_/schedules/180k.py"]
 
-percent = 100
 teacher_config = "supervised/supervised_ifrcnn_r50_180k_coco_full.py"
-model = _base_.student
-train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
-custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]

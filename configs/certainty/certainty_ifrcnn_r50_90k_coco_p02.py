@@ -7,15 +7,7 @@ Published AP: 22.5 (table 3).
 Batch as in the paper: 4 GPUs x 2 images.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_interval.py",
-    "../_base_/data/coco_partial_flip_cutout.py",
-    "../_base_/schedules/90k.py",
-    "../_base_/methods/certainty_union.py",
-]
+_base_ = ["../_base_/recipes/certainty_coco_partial.py", "../_base_/schedules/90k.py"]
 
 percent = 2
 teacher_config = "supervised/supervised_ifrcnn_r50_12k_coco_p02.py"
-model = _base_.student
-train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
-custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]

@@ -5,15 +5,4 @@ Published AP: 45.7 (table 1).
 Batch and weight: 8 GPUs x 8 images, 1:1, unsupervised weight 2.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_focal.py",
-    "../_base_/data/coco_full_dtg.py",
-    "../_base_/schedules/720k.py",
-    "../_base_/methods/mean_teacher_full.py",
-    "../_base_/methods/dtg.py",
-]
-
-percent = 100
-model = dict(_base_.method, **_base_.student)
-train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
-custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]
+_base_ = ["../_base_/recipes/dtg_coco_full.py", "../_base_/schedules/720k.py"]

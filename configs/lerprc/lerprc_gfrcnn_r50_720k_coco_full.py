@@ -8,16 +8,11 @@ _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn_gaussian.py",
     "../_base_/data/coco_full_soft_teacher.py",
     "../_base_/schedules/720k.py",
-    "../_base_/methods/mean_teacher.py",
-    "../_base_/methods/lerprc.py",
+    "../_base_/methods/lerprc_two_gpus.py",
 ]
 
 percent = 100
-model = dict(_base_.method, **_base_.student)
-# On each of two GPUs two labelled images and eight unlabelled ones.
-train_dataloader = dict(
-    batch_size=10, num_workers=8, dataset=dict(datasets=_base_.semi_sources)
-)
-auto_scale_lr = dict(base_batch_size=20)
+model = _base_.student
+train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
 custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]
 default_hooks = dict(checkpoint=dict(interval=10_000))

@@ -8,17 +8,14 @@ _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn_gaussian.py",
     "../_base_/data/voc_soft_teacher.py",
     "../_base_/schedules/72k.py",
-    "../_base_/methods/mean_teacher.py",
-    "../_base_/methods/lerprc.py",
+    "../_base_/methods/lerprc_two_gpus.py",
 ]
 
 percent = 100
 _base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
-_base_.method.semi_train_cfg.unsup_weight = 2.0
-model = dict(_base_.method, **_base_.student)
+model = dict(_base_.student, semi_train_cfg=dict(unsup_weight=2.0))
 train_dataloader = dict(
     batch_size=8,
-    num_workers=8,
     sampler=dict(source_ratio=[1, 1]),
     dataset=dict(datasets=_base_.semi_sources),
 )

@@ -12,8 +12,9 @@ model = dict(
     detector=dict(train_cfg=_base_.unsure),
     semi_train_cfg=dict(
         ignore_thr=0.15,
-        # From 50 images a teacher places boxes well (IoU 0.83) but takes the class from
-        # the colour, and is sure of it: it teaches where objects are, not what they are.
+        # From 50 images a teacher places boxes well (IoU 0.83) but takes the class
+        # from the colour, and is sure of it: it teaches where objects are, not what
+        # they are.
         unsup_loss_weights=dict(loss_cls=0.0),
     ),
 )

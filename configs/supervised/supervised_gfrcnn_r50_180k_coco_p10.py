@@ -5,13 +5,6 @@ Published AP: none; compare with supervised_frcnn_r50_180k_coco_p10.
 Another fold or ratio: add `--fold 2` or `--percent 5`.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_gaussian.py",
-    "../_base_/data/coco_partial_soft_teacher.py",
-    "../_base_/schedules/180k.py",
-    "../_base_/methods/supervised.py",
-]
+_base_ = ["./supervised_frcnn_r50_180k_coco_p10.py", "../_base_/heads/gaussian.py"]
 
-percent = 10
-model = _base_.student.detector
-train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))
+model = _base_.head

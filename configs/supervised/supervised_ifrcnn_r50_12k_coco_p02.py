@@ -5,13 +5,6 @@ Published AP: none with this head; 12.70 with the plain one (certainty-aware pap
 The paper's first phase: its checkpoint is the teacher of the second.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_interval.py",
-    "../_base_/data/coco_partial_flip_cutout.py",
-    "../_base_/schedules/12k.py",
-    "../_base_/methods/supervised.py",
-]
+_base_ = ["../_base_/recipes/first_phase_coco_partial.py", "../_base_/schedules/12k.py"]
 
 percent = 2
-model = _base_.student.detector
-train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))

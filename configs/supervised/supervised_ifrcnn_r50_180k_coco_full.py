@@ -5,13 +5,4 @@ Published AP: none with this head; 37.9 with the plain one (certainty-aware pape
 The first phase of the certainty-aware paper: its checkpoint is the teacher.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_interval.py",
-    "../_base_/data/coco_full_flip_cutout.py",
-    "../_base_/schedules/180k.py",
-    "../_base_/methods/supervised.py",
-]
-
-percent = 100
-model = _base_.student.detector
-train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))
+_base_ = ["../_base_/recipes/first_phase_coco_full.py", "../_base_/schedules/180k.py"]
