@@ -6,7 +6,7 @@ Command: python tools/train.py supervised/supervised_ifrcnn_mnv2_short_folder_p1
 
 _base_ = [
     "./supervised_frcnn_mnv2_short_folder_p10.py",
-    "../_base_/heads/interval_mean.py",
+    "../_base_/heads/interval_few_labels.py",
 ]
 
 model = _base_.head

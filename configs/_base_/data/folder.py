@@ -9,3 +9,4 @@ semi_sources = [
 ]
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = val_dataloader
+_base_.pseudo_label_hooks[1].interval = 250

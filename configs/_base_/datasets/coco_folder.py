@@ -32,7 +32,7 @@ hidden_ann_file = (
 )
 pseudo_label_hooks = [
     dict(type="PseudoLabelQualityHook", ann_file=hidden_ann_file),
-    dict(type="DrawPseudoLabelsHook", interval=250, ann_file=hidden_ann_file),
+    dict(type="DrawPseudoLabelsHook", interval=5000, ann_file=hidden_ann_file),
 ]
 
 val_dataloader = dict(
