@@ -248,25 +248,27 @@ def test_a_leaf_changes_little(path: Path):
 
 
 @pytest.mark.parametrize(
-    ("fragment", "millions"),
+    ("name", "millions"),
     [
-        ("faster-rcnn_r50_fpn", 41.75),
-        ("cascade-rcnn_r50_fpn", 69.39),
-        ("faster-rcnn_r50_fpn_interval", 41.67),
-        ("cascade-rcnn_r50_fpn_interval", 70.12),
-        ("retinanet_r50_fpn", 37.97),
-        ("fcos_r50_fpn", 32.30),
-        ("faster-rcnn_mobilenetv2_tiny", None),
-        ("faster-rcnn_r18_tiny", None),
-        ("faster-rcnn_mobilenetv2_tiny_interval", None),
-        ("faster-rcnn_r18_tiny_interval", None),
+        ("_base_/models/faster-rcnn_r50_fpn", 41.75),
+        ("_base_/models/cascade-rcnn_r50_fpn", 69.39),
+        ("_base_/models/faster-rcnn_r50_fpn_interval", 41.67),
+        ("_base_/models/cascade-rcnn_r50_fpn_interval", 70.12),
+        ("_base_/models/retinanet_r50_fpn", 37.97),
+        ("_base_/models/fcos_r50_fpn", 32.30),
+        ("_base_/models/faster-rcnn_mobilenetv2_tiny", None),
+        ("_base_/models/faster-rcnn_r18_tiny", None),
+        ("supervised/supervised_ifrcnn_mnv2_short_folder_p10", None),
+        ("supervised/supervised_ifrcnn_r18_short_shapes_p05", None),
+        ("certainty/certainty_ifrcnn_mnv2_short_folder_p10_abl_no_ca", None),
     ],
 )
-def test_detectors_build_at_full_width(fragment: str, millions: float, mmdet_scope):
+def test_detectors_build_at_full_width(name: str, millions: float, mmdet_scope):
     """On the meta device, so without memory, weights or time."""
-    cfg = load_config(ROOT / "_base_" / "models" / f"{fragment}.py")
+    cfg = load_config(ROOT / f"{name}.py")
+    model = cfg.get("model") or cfg.student
     with torch.device("meta"):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(model.get("detector", model))
     count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     if millions is None:
         assert count < 6

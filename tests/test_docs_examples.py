@@ -75,14 +75,14 @@ def test_example_of_a_method_trains(top_k_runner):
 def test_a_large_detector_for_own_data(tmp_path):
     """The change to a COCO config that the page on own data describes."""
     ((_, line),) = blocks(TEXTS["docs/own_data.md"], "python")
-    before, source = "detector = _base_.model\n", "coco_partial.py"
+    after, source = "model = _base_.student\n", "coco_partial_soft_teacher.py"
     path = ROOT / "configs/mean_teacher/mean_teacher_frcnn_r50_180k_coco_p10.py"
     text = path.read_text()
-    assert text.count(before) == text.count(source) == 1
+    assert text.count(after) == text.count(source) == 1
     (tmp_path / "_base_").symlink_to(ROOT / "configs/_base_")
     (tmp_path / "mine").mkdir()
     own = tmp_path / "mine/own.py"
-    text = text.replace(before, before + line).replace(source, "coco_folder.py")
+    text = text.replace(after, line + after).replace(source, "folder_soft_teacher.py")
     own.write_text(text)
     cfg = load_config(own, {"data_root": "/mine", "num_classes": 3})
     assert cfg.model.detector.roi_head.bbox_head.num_classes == 3

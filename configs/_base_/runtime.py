@@ -26,12 +26,14 @@ default_hooks = dict(
     # The sampler seeds itself and each of its draws.
     sampler_seed=None,
 )
-custom_hooks = [
+# Those of every run; a method adds its own to `custom_hooks`.
+run_hooks = [
     dict(type="IterationSeedHook"),
     dict(type="StopOnNaNHook"),
     dict(type="ClassCountHook"),
     dict(type="RunRecordHook"),
 ]
+custom_hooks = run_hooks
 
 env_cfg = dict(
     cudnn_benchmark=False,

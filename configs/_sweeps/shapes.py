@@ -20,9 +20,7 @@ budget = dict(max_iters=600)
 _plain = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
 methods = dict(
     supervised=dict(config=_plain, teacher=_plain),
-    mean_teacher=dict(
-        config="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py"
-    ),
+    mean_teacher=dict(config="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py"),
     certainty=dict(
         label="certainty-aware",
         config="certainty/certainty_ifrcnn_r18_short_shapes_p05.py",

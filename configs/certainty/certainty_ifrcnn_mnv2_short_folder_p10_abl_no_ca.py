@@ -3,8 +3,7 @@
 _base_ = "./certainty_ifrcnn_mnv2_short_folder_p10.py"
 
 teacher_config = "supervised/supervised_frcnn_mnv2_short_folder_p10.py"
-head = dict(_base_.detector.roi_head.bbox_head, **_base_.plain_head, _delete_=True)
-del head["num_intervals"], head["score_factor"]
+head = dict(_base_.student.detector.roi_head.bbox_head, _delete_=True)
 model = dict(
     detector=dict(roi_head=dict(bbox_head=head)), class_balance=dict(use_loc=False)
 )

@@ -7,68 +7,23 @@ Apart, the first one as long as you like: the same with tools/train_phases.py.
 """
 
 _base_ = [
-    "../_base_/models/faster-rcnn_r18_tiny_interval.py",
-    "../_base_/datasets/shapes.py",
-    "../_base_/views/shapes.py",
-    "../_base_/schedules/short_adamw.py",
+    "../_base_/short/shapes.py",
+    "../_base_/heads/interval.py",
     "../_base_/methods/certainty.py",
 ]
 
 percent = 5
 teacher_config = "supervised/supervised_ifrcnn_r18_short_shapes_p05.py"
-
-detector = _base_.model
-detector.roi_head.bbox_head.num_classes = _base_.num_classes
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-# The labelled half of a batch, the learning rate and the schedule are those of the
-# supervised config. Alone, the first half of the run is burn-in; with
-# `--cfg-options continue_from=CHECKPOINT` the first phase takes its place.
-# A teacher of few labels is unsure of most objects: not taught, not background either.
-unsure = dict(type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5)
-model["detector"]["train_cfg"]["rpn"]["assigner"].update(unsure)
-model["detector"]["train_cfg"]["rcnn"]["assigner"].update(unsure)
-model["semi_train_cfg"].update(
-    burn_in=0 if _base_.second_phase else _base_.max_iters // 2,
-    ramp_iters=100,
-    ignore_thr=0.15,
-    # Round shapes leave the corners of their boxes empty.
-    box_hull="ellipse",
-)
 # Of few labels most detections are doubtful; counted, they would push all weights up.
-model["class_balance"].update(floor=0.5)
-
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    sampler=dict(source_ratio=[1, 1]),
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-        ]
+_base_.method.class_balance.floor = 0.5
+model = dict(
+    _base_.method,
+    detector=dict(_base_.head, train_cfg=_base_.unsure),
+    semi_train_cfg=dict(
+        ignore_thr=0.15,
     ),
 )
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
-    dict(
-        type="DrawPseudoLabelsHook",
-        interval=250,
-        ann_file=_base_.hidden_ann_file,
-    ),
-]
-
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
-)
+custom_hooks = [*_base_.run_hooks, *_base_.method_hooks, *_base_.pseudo_label_hooks]
+# The frozen teacher does not change: only the student is worth a look.
+val_cfg = dict(models=["student"])
+default_hooks = dict(checkpoint=dict(save_best="student/coco/bbox_mAP"))

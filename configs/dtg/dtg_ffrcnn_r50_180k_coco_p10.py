@@ -5,44 +5,6 @@ Published AP: 35.92 (table 1; 36.3 on the single fold of the ablations).
 Another fold or ratio: add `--fold 2` or `--percent 5`.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_focal.py",
-    "../_base_/datasets/coco_partial.py",
-    "../_base_/views/dtg.py",
-    "../_base_/schedules/180k.py",
-    "../_base_/methods/dtg.py",
-]
+_base_ = ["../_base_/recipes/dtg_coco_partial.py", "../_base_/schedules/180k.py"]
 
 percent = 10
-
-detector = _base_.model
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-
-train_dataloader = dict(
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-        ]
-    ),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
-    dict(
-        type="DrawPseudoLabelsHook",
-        interval=5000,
-        ann_file=_base_.hidden_ann_file,
-    ),
-]

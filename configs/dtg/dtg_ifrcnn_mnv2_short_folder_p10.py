@@ -5,11 +5,9 @@ Command: python tools/train.py dtg/dtg_ifrcnn_mnv2_short_folder_p10.py
 """
 
 _base_ = [
-    "../_base_/models/faster-rcnn_mobilenetv2_tiny_interval.py",
-    "../_base_/datasets/coco_folder.py",
-    "../_base_/views/small.py",
-    "../_base_/schedules/short.py",
-    "../_base_/methods/dtg.py",
+    "../_base_/short/folder.py",
+    "../_base_/heads/interval_few_labels.py",
+    "../_base_/short/dtg.py",
 ]
 
 percent = 10
@@ -20,72 +18,10 @@ teacher_options = {
     "model.roi_head.bbox_head.cls_predictor_cfg.type": "PriorLinear",
 }
 
-detector = _base_.model
-detector.roi_head.bbox_head.num_classes = _base_.num_classes
 # The interval head of the certainty-aware method, classifying by focal loss.
-detector.roi_head.bbox_head.loss_cls = dict(
-    type="FocalRoILoss", use_sigmoid=True, loss_weight=1.0
+_base_.head.roi_head.bbox_head.update(
+    loss_cls=dict(type="FocalRoILoss", use_sigmoid=True),
+    cls_predictor_cfg=dict(type="PriorLinear"),
 )
-detector.roi_head.bbox_head.cls_predictor_cfg = dict(type="PriorLinear")
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-# The labelled half of a batch, the learning rate and the schedule are those of the
-# supervised config. Alone, the first half of the run is burn-in; with
-# `--cfg-options continue_from=CHECKPOINT` the supervised run takes its place.
-model["semi_train_cfg"].update(
-    burn_in=0 if _base_.second_phase else _base_.max_iters // 2,
-    ramp_iters=100,
-    unsup_weight=1.0,
-    # A short training by focal loss seldom reaches 0.9: for stages set to "sparse".
-    score_thr=0.6,
-)
-# From few labels the teacher is sure of one object in four to six: taken as background,
-# what it doubts soon leaves no cluster; all of it ignored (from 0.1), scores only rise
-# and precision falls. The weights bring the losses of clusters, which are means over
-# their candidates, to the scale of the labelled ones, which are divided by all samples.
-model["dense"]["rpn"].update(
-    tau=0.7, ignore_thr=0.3, level="nearest", cls_weight=0.1, reg_weight=0.05
-)
-# As many RoIs of an image as a step on two CPU cores can bear.
-model["dense"]["rcnn"].update(max_proposals=128, ignore_thr=0.2, reg_weight=0.1)
-model["dense"]["rcnn"].update(kept_by="p*v")
-
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    sampler=dict(source_ratio=[1, 1]),
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-        ]
-    ),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    # A teacher of 0.999 would still be half its start when a short run ends.
-    *(
-        dict(hook, momentum=0.99) if hook.type == "MeanTeacherEMAHook" else hook
-        for hook in _base_.custom_hooks
-    ),
-    dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
-    dict(
-        type="DrawPseudoLabelsHook",
-        interval=250,
-        ann_file=_base_.hidden_ann_file,
-    ),
-]
-
-auto_scale_lr = dict(base_batch_size=8)
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
-)
+_base_.method.dense.rcnn.kept_by = "p*v"
+model = dict(_base_.method, detector=_base_.head)

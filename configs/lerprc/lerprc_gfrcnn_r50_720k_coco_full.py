@@ -6,39 +6,13 @@ Published AP: 43.20. Iterations as in Soft Teacher; the paper does not give them
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn_gaussian.py",
-    "../_base_/datasets/coco_full.py",
-    "../_base_/views/soft_teacher.py",
+    "../_base_/data/coco_full_soft_teacher.py",
     "../_base_/schedules/720k.py",
-    "../_base_/methods/lerprc.py",
+    "../_base_/methods/lerprc_two_gpus.py",
 ]
 
 percent = 100
-
-detector = _base_.model
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-
-train_dataloader = dict(
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-        ]
-    ),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type="DrawPseudoLabelsHook", interval=5000),
-]
-
+model = _base_.student
+train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
+custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]
 default_hooks = dict(checkpoint=dict(interval=10_000))

@@ -6,43 +6,13 @@ Published AP: none for this plain baseline; see the table in README.md.
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn.py",
-    "../_base_/datasets/voc.py",
-    "../_base_/views/soft_teacher.py",
+    "../_base_/data/voc_soft_teacher.py",
     "../_base_/schedules/72k.py",
     "../_base_/methods/mean_teacher.py",
 ]
 
 percent = 100
-
-detector = _base_.model
-detector.roi_head.bbox_head.num_classes = _base_.num_classes
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-
-train_dataloader = dict(
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-        ]
-    ),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type="PseudoLabelQualityHook", ann_file=_base_.hidden_ann_file),
-    dict(
-        type="DrawPseudoLabelsHook",
-        interval=5000,
-        ann_file=_base_.hidden_ann_file,
-    ),
-]
+_base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
+model = _base_.student
+train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
+custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]

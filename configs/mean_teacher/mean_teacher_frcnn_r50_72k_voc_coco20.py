@@ -5,46 +5,13 @@ Published AP: none for this plain baseline; see the table in README.md.
 """
 
 _base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn.py",
-    "../_base_/datasets/voc_coco20.py",
-    "../_base_/views/soft_teacher.py",
-    "../_base_/schedules/72k.py",
-    "../_base_/methods/mean_teacher.py",
+    "./mean_teacher_frcnn_r50_72k_voc.py",
+    "../_base_/datasets/coco20.py",
 ]
 
-percent = 100
-
-detector = _base_.model
-detector.roi_head.bbox_head.num_classes = _base_.num_classes
-model = dict(
-    _delete_=True,
-    **_base_.semi_detector,
-    detector=detector,
-    data_preprocessor=dict(
-        type="MultiBranchDataPreprocessor",
-        data_preprocessor=detector.data_preprocessor,
-    ),
-)
-
-train_dataloader = dict(
-    dataset=dict(
-        datasets=[
-            dict(_base_.labelled, pipeline=_base_.sup_pipeline),
-            # One source, so that the four unlabelled images come from the union.
-            dict(
-                type="SeededConcatDataset",
-                datasets=[
-                    dict(_base_.unlabelled, pipeline=_base_.unsup_pipeline),
-                    dict(_base_.unlabelled_coco20, pipeline=_base_.unsup_pipeline),
-                ],
-            ),
-        ]
-    ),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
-custom_hooks = [
-    *_base_.custom_hooks,
-    dict(type="DrawPseudoLabelsHook", interval=5000),
-]
+labelled_voc, voc12 = _base_.semi_sources
+coco20 = dict(_base_.unlabelled_coco20, pipeline=voc12.pipeline)
+# One source, so that the four unlabelled images come from the union.
+union = dict(type="SeededConcatDataset", datasets=[voc12, coco20])
+train_dataloader = dict(dataset=dict(datasets=[labelled_voc, union]))
+custom_hooks = [*_base_.custom_hooks[:-2], *_base_.unjudged_hooks]

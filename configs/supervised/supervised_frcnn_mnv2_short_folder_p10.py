@@ -6,24 +6,14 @@ Command: python tools/train.py supervised/supervised_frcnn_mnv2_short_folder_p10
 
 _base_ = [
     "../_base_/models/faster-rcnn_mobilenetv2_tiny.py",
-    "../_base_/datasets/coco_folder.py",
-    "../_base_/views/small.py",
+    "../_base_/data/folder.py",
     "../_base_/schedules/short.py",
     "../_base_/methods/supervised.py",
 ]
 
 percent = 10
-
-model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
-
-train_dataloader = dict(
-    batch_size=4,
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
+_base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
+model = _base_.student.detector
+train_dataloader = dict(batch_size=4, dataset=dict(datasets=_base_.supervised_sources))
 auto_scale_lr = dict(base_batch_size=4)
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
-)
+default_hooks = _base_.short_hooks

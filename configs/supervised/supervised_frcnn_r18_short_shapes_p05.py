@@ -6,24 +6,14 @@ Data:    python tools/make_shapes.py --out data/shapes
 
 _base_ = [
     "../_base_/models/faster-rcnn_r18_tiny.py",
-    "../_base_/datasets/shapes.py",
-    "../_base_/views/shapes.py",
+    "../_base_/data/shapes.py",
     "../_base_/schedules/short_adamw.py",
     "../_base_/methods/supervised.py",
 ]
 
 percent = 5
-
-model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
-
-train_dataloader = dict(
-    batch_size=4,
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
+_base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
+model = _base_.student.detector
+train_dataloader = dict(batch_size=4, dataset=dict(datasets=_base_.supervised_sources))
 auto_scale_lr = dict(base_batch_size=4)
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(interval=_base_.train_cfg.val_interval)
-)
+default_hooks = _base_.short_hooks

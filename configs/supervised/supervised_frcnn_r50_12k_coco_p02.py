@@ -7,16 +7,11 @@ The first phase of the certainty-aware paper: its checkpoint is the teacher.
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn.py",
-    "../_base_/datasets/coco_partial.py",
-    "../_base_/views/flip_cutout.py",
+    "../_base_/data/coco_partial_flip_cutout.py",
     "../_base_/schedules/12k.py",
     "../_base_/methods/supervised.py",
 ]
 
 percent = 2
-
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
+model = _base_.student.detector
+train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))

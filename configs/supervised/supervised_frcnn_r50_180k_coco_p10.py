@@ -7,16 +7,11 @@ Another fold or ratio: add `--fold 2` or `--percent 5`.
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn.py",
-    "../_base_/datasets/coco_partial.py",
-    "../_base_/views/soft_teacher.py",
+    "../_base_/data/coco_partial_soft_teacher.py",
     "../_base_/schedules/180k.py",
     "../_base_/methods/supervised.py",
 ]
 
 percent = 10
-
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
+model = _base_.student.detector
+train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))

@@ -6,18 +6,12 @@ Published AP: none in the three papers' VOC tables.
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn.py",
-    "../_base_/datasets/voc.py",
-    "../_base_/views/soft_teacher.py",
+    "../_base_/data/voc_soft_teacher.py",
     "../_base_/schedules/72k.py",
     "../_base_/methods/supervised.py",
 ]
 
 percent = 100
-
-model = dict(roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)))
-
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
+_base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
+model = _base_.student.detector
+train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))

@@ -6,20 +6,13 @@ Published AP: 37.9 (certainty-aware paper, 3x: 40.2), 40.9 (DTG paper).
 
 _base_ = [
     "../_base_/models/faster-rcnn_r50_fpn.py",
-    "../_base_/datasets/coco_full.py",
-    "../_base_/views/soft_teacher.py",
+    "../_base_/data/coco_full_soft_teacher.py",
     "../_base_/schedules/90k.py",
     "../_base_/methods/supervised.py",
 ]
 
 percent = 100
-
-train_dataloader = dict(
-    batch_size=2,
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-
+model = _base_.student.detector
+train_dataloader = dict(batch_size=2, dataset=dict(datasets=_base_.supervised_sources))
 optim_wrapper = dict(optimizer=dict(lr=0.02))
 auto_scale_lr = dict(base_batch_size=16)

@@ -5,18 +5,6 @@ Published AP: none; compare with supervised_frcnn_r50_180k_coco_p10.
 Another fold or ratio: add `--fold 2` or `--percent 5`.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_gaussian.py",
-    "../_base_/datasets/coco_partial.py",
-    "../_base_/views/soft_teacher.py",
-    "../_base_/schedules/180k.py",
-    "../_base_/methods/supervised.py",
-]
+_base_ = ["./supervised_frcnn_r50_180k_coco_p10.py", "../_base_/heads/gaussian.py"]
 
-percent = 10
-
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
+model = _base_.head

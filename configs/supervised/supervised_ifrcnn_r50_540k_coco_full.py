@@ -5,18 +5,4 @@ Published AP: none with this head; 40.2 with the plain one (certainty-aware pape
 The first phase of the certainty-aware paper: its checkpoint is the teacher.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_interval.py",
-    "../_base_/datasets/coco_full.py",
-    "../_base_/views/flip_cutout.py",
-    "../_base_/schedules/540k.py",
-    "../_base_/methods/supervised.py",
-]
-
-percent = 100
-
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
+_base_ = ["../_base_/recipes/first_phase_coco_full.py", "../_base_/schedules/540k.py"]

@@ -5,18 +5,6 @@ Published AP: none with this head; 23.86 with the plain one (certainty-aware pap
 The paper's first phase: its checkpoint is the teacher of the second.
 """
 
-_base_ = [
-    "../_base_/models/faster-rcnn_r50_fpn_interval.py",
-    "../_base_/datasets/coco_partial.py",
-    "../_base_/views/flip_cutout.py",
-    "../_base_/schedules/60k.py",
-    "../_base_/methods/supervised.py",
-]
+_base_ = ["../_base_/recipes/first_phase_coco_partial.py", "../_base_/schedules/60k.py"]
 
 percent = 10
-
-train_dataloader = dict(
-    dataset=dict(datasets=[dict(_base_.labelled, pipeline=_base_.supervised_pipeline)]),
-)
-val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader

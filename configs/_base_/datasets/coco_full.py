@@ -8,3 +8,4 @@ unlabelled = dict(
     data_prefix=dict(img="unlabeled2017/"),
 )
 hidden_ann_file = None
+pseudo_label_hooks = [dict(type="DrawPseudoLabelsHook", interval=5000)]

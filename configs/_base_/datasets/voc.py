@@ -7,40 +7,35 @@ Results: `coco/bbox_mAP` and the like count all objects; `voc07/mAP_11points` is
 own, which leaves out the "difficult" ones. Training ignores those.
 """
 
+_base_ = "./common.py"
+
 data_root = "{{$DATA_ROOT:data/VOCdevkit}}"
 num_classes = 20
-dataset_type = "CocoSemiDataset"
 
 labelled = dict(
-    type=dataset_type,
     data_root=data_root,
     ann_file="annotations/voc07_trainval.json",
     data_prefix=dict(img=""),
-    filter_cfg=dict(filter_empty_gt=True, min_size=32),
+    filter_cfg=dict(min_size=32),
 )
 unlabelled = dict(
-    type=dataset_type,
     data_root=data_root,
     ann_file="annotations/voc12_trainval-unlabeled.json",
     data_prefix=dict(img=""),
-    filter_cfg=dict(filter_empty_gt=False),
 )
-# The true boxes of the unlabelled images: read by PseudoLabelQualityHook alone.
+# The true boxes of the unlabelled images: read by the hooks on pseudo labels alone.
 hidden_ann_file = f"{data_root}/annotations/voc12_trainval.json"
+pseudo_label_hooks = [
+    dict(type="PseudoLabelQualityHook", ann_file=hidden_ann_file),
+    dict(type="DrawPseudoLabelsHook", interval=5000, ann_file=hidden_ann_file),
+]
 
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type=dataset_type,
         data_root=data_root,
         ann_file="annotations/voc07_test.json",
         data_prefix=dict(img=""),
-        test_mode=True,
-    ),
+    )
 )
 test_dataloader = val_dataloader
 test_ann_file = f"{data_root}/annotations/voc07_test.json"

@@ -1,12 +1,10 @@
-"""Certainty-aware pseudo labels: frozen teacher, class balance, hooks, loops.
+"""Certainty-aware pseudo labels: frozen teacher, class balance, hooks.
 
 What the paper switches: `model.class_balance.g1` (dynamic thresholds), `.g2`
 (re-weighting), the interval head of the detector and its `score_factor` (certainty).
 """
 
-_base_ = "./mean_teacher.py"
-
-semi_detector = dict(
+method = dict(
     type="CertaintyTeacher",
     semi_train_cfg=dict(unsup_weight=1.0, burn_in=0, ramp_iters=0, score_thr=0.7),
     semi_test_cfg=dict(predict_on="student"),
@@ -24,17 +22,9 @@ plain_head = dict(
     loss_bbox=dict(type="L1Loss", loss_weight=1.0),
 )
 
-custom_hooks = [
-    *(
-        dict(type="MeanTeacherEMAHook", teacher="frozen")
-        if hook.type == "MeanTeacherEMAHook"
-        else hook
-        for hook in _base_.custom_hooks
-    ),
+# In place of the mean teacher's.
+method_hooks = [
+    dict(type="MeanTeacherEMAHook", teacher="frozen"),
+    dict(type="PseudoLabelLogHook"),
     dict(type="ClassBalanceLogHook"),
 ]
-
-# The frozen teacher does not change: only the student is worth a look.
-val_cfg = dict(models=["student"])
-default_hooks = dict(checkpoint=dict(save_best="student/coco/bbox_mAP"))
-auto_scale_lr = dict(base_batch_size=8)

@@ -1,4 +1,8 @@
-"""Mean teacher with hard pseudo labels: batch, detector wrapper, hooks, loops."""
+"""Mean teacher with hard pseudo labels: batch, detector wrapper, hooks, loops.
+
+The other methods for teacher and student change it: the files beside this one say in
+`method` what they lay over this `model`.
+"""
 
 _base_ = "../runtime.py"
 
@@ -11,8 +15,9 @@ train_dataloader = dict(
     dataset=dict(type="SeededConcatDataset"),
 )
 
-semi_detector = dict(
+model = dict(
     type="MeanTeacher",
+    data_preprocessor=dict(type="MultiBranchDataPreprocessor"),
     semi_train_cfg=dict(
         sup_weight=1.0,
         unsup_weight=4.0,
@@ -26,7 +31,7 @@ semi_detector = dict(
 )
 
 custom_hooks = [
-    *_base_.custom_hooks,
+    *_base_.run_hooks,
     dict(type="MeanTeacherEMAHook", momentum=0.999),
     dict(type="PseudoLabelLogHook"),
 ]

@@ -2,11 +2,11 @@
 
 _base_ = "./faster-rcnn_r50_fpn.py"
 
-_bbox_head = _base_.model.roi_head.bbox_head
-_rcnn = _base_.model.train_cfg.rcnn
+_bbox_head = _base_.student.detector.roi_head.bbox_head
+_rcnn = _base_.student.detector.train_cfg.rcnn
 num_stages = 3
 
-model = dict(
+detector = dict(
     type="CascadeRCNN",
     rpn_head=dict(loss_bbox=dict(_delete_=True, type="SmoothL1Loss", beta=1.0 / 9.0)),
     roi_head=dict(
@@ -40,3 +40,6 @@ model = dict(
         ],
     ),
 )
+student = dict(detector=detector)
+
+del detector

@@ -1,18 +1,9 @@
 """Cascade R-CNN R50-FPN with Gaussian boxes in every stage."""
 
-_base_ = "./cascade-rcnn_r50_fpn.py"
+_base_ = ["./cascade-rcnn_r50_fpn.py", "../heads/gaussian.py"]
 
-model = dict(
-    roi_head=dict(
-        bbox_head=[
-            dict(
-                head,
-                type="GaussianBBoxHead",
-                quality_on="variance",
-                # The loss of pseudo labels; true boxes train the KL loss.
-                loss_bbox=dict(type="SmoothL1Loss", beta=1.0, loss_weight=1.0),
-            )
-            for head in _base_.model.roi_head.bbox_head
-        ]
-    )
-)
+stages = [
+    dict(stage, **_base_.head.roi_head.bbox_head)
+    for stage in _base_.student.detector.roi_head.bbox_head
+]
+student = dict(detector=dict(roi_head=dict(bbox_head=stages)))

@@ -1,20 +1,9 @@
 """Cascade R-CNN R50-FPN with box sides as intervals in every stage."""
 
-_base_ = "./cascade-rcnn_r50_fpn.py"
+_base_ = ["./cascade-rcnn_r50_fpn.py", "../heads/interval.py"]
 
-model = dict(
-    roi_head=dict(
-        bbox_head=[
-            dict(
-                head,
-                type="IntervalBBoxHead",
-                num_intervals=30,
-                score_factor="p*v",
-                # Of the plain head; the interval head has its own.
-                bbox_coder=None,
-                loss_bbox=None,
-            )
-            for head in _base_.model.roi_head.bbox_head
-        ]
-    )
-)
+stages = [
+    dict(stage, **_base_.head.roi_head.bbox_head)
+    for stage in _base_.student.detector.roi_head.bbox_head
+]
+student = dict(detector=dict(roi_head=dict(bbox_head=stages)))

@@ -6,18 +6,13 @@ With them the first stages and the batch norm are frozen; without them all is tr
 from random weights, which wants many more iterations and labels.
 """
 
-_base_ = "./faster-rcnn_r50_fpn.py"
+_base_ = "./faster-rcnn_tiny.py"
 
 pretrained = "{{$PRETRAINED:none}}"
 has_weights = pretrained != "none"
 strides = [8, 16, 32, 64]
 
-model = dict(
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-    ),
+detector = dict(
     backbone=dict(
         _delete_=True,
         type="MobileNetV2",
@@ -50,3 +45,6 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=300)),
 )
+student = dict(detector=detector)
+
+del detector

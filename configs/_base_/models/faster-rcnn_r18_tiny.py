@@ -4,17 +4,12 @@ Trains from random weights: nothing is frozen and group norm does not mind that 
 batch holds two views of very different statistics.
 """
 
-_base_ = "./faster-rcnn_r50_fpn.py"
+_base_ = "./faster-rcnn_tiny.py"
 
 strides = [8, 16, 32]
 group_norm = dict(type="GN", num_groups=8, requires_grad=True)
 
-model = dict(
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-    ),
+detector = dict(
     backbone=dict(
         _delete_=True,
         type="ResNet",
@@ -51,3 +46,6 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=150, max_per_img=100)),
 )
+student = dict(detector=detector)
+
+del detector

@@ -1,14 +1,21 @@
-"""Faster R-CNN, ResNet-50-FPN, caffe ImageNet weights: the detector of the papers."""
+"""Faster R-CNN, ResNet-50-FPN, caffe ImageNet weights: the detector of the papers.
 
-model = dict(
+Every file of this folder sets `student`: a detector, and beside it what the
+preprocessor of a teacher-student pair needs of it.
+    alone:                       model = _base_.student.detector
+    as both of such a pair:      model = _base_.student
+"""
+
+pixels = dict(
+    type="DetDataPreprocessor",
+    mean=[103.530, 116.280, 123.675],
+    std=[1.0, 1.0, 1.0],
+    bgr_to_rgb=False,
+    pad_size_divisor=32,
+)
+detector = dict(
     type="FasterRCNN",
-    data_preprocessor=dict(
-        type="DetDataPreprocessor",
-        mean=[103.530, 116.280, 123.675],
-        std=[1.0, 1.0, 1.0],
-        bgr_to_rgb=False,
-        pad_size_divisor=32,
-    ),
+    data_preprocessor=pixels,
     backbone=dict(
         type="ResNet",
         depth=50,
@@ -128,3 +135,6 @@ model = dict(
         ),
     ),
 )
+student = dict(detector=detector, data_preprocessor=dict(data_preprocessor=pixels))
+
+del detector, pixels

@@ -1,12 +1,5 @@
 """Faster R-CNN R50-FPN, classifying RoIs by sigmoid focal loss."""
 
-_base_ = "./faster-rcnn_r50_fpn.py"
+_base_ = ["./faster-rcnn_r50_fpn.py", "../heads/focal.py"]
 
-model = dict(
-    roi_head=dict(
-        bbox_head=dict(
-            loss_cls=dict(_delete_=True, type="FocalRoILoss", gamma=2.0, alpha=0.25),
-            cls_predictor_cfg=dict(type="PriorLinear", prior=0.01),
-        )
-    )
-)
+student = dict(detector=_base_.head)

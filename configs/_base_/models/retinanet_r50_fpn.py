@@ -1,20 +1,10 @@
 """RetinaNet, ResNet-50-FPN, caffe ImageNet weights."""
 
-_base_ = "./faster-rcnn_r50_fpn.py"
+_base_ = "./one_stage_r50_fpn.py"
 
-model = dict(
-    _delete_=True,
+detector = dict(
     type="RetinaNet",
-    data_preprocessor=_base_.model.data_preprocessor,
-    backbone=_base_.model.backbone,
-    neck=dict(
-        type="FPN",
-        in_channels=[256, 512, 1024, 2048],
-        out_channels=256,
-        start_level=1,
-        add_extra_convs="on_input",
-        num_outs=5,
-    ),
+    neck=dict(add_extra_convs="on_input"),
     bbox_head=dict(
         type="RetinaHead",
         num_classes=80,
@@ -52,11 +42,7 @@ model = dict(
         pos_weight=-1,
         debug=False,
     ),
-    test_cfg=dict(
-        nms_pre=1000,
-        min_bbox_size=0,
-        score_thr=0.05,
-        nms=dict(type="nms", iou_threshold=0.5),
-        max_per_img=100,
-    ),
 )
+student = dict(detector=detector)
+
+del detector

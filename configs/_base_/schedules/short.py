@@ -40,3 +40,10 @@ optim_wrapper = dict(
     ),
     clip_grad=dict(max_norm=10.0, norm_type=2),
 )
+
+# Of a teacher and its student: alone, the first half of a run is burn-in; a second
+# phase goes on from the labelled images of the first.
+burn_in = 0 if second_phase else max_iters // 2
+short_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(interval=train_cfg["val_interval"])
+)

@@ -4,10 +4,8 @@ _base_ = "./flip_cutout.py"
 
 scale = [(1333, 640), (1333, 800)]  # (long, short) limits, both drawn in between
 
-supervised_pipeline = _base_.supervised_pipeline
-supervised_pipeline[2].scale = scale
-sup_pipeline = _base_.sup_pipeline
-sup_pipeline[-1].pipeline[0].scale = scale
-unsup_pipeline = _base_.unsup_pipeline
-unsup_pipeline[-1].weak[0].scale = scale
-unsup_pipeline[-1].strong[0].scale = scale
+labelled, both = _base_.sup_pipeline[-1].pipeline, _base_.unsup_pipeline[-1]
+for view in (_base_.supervised_pipeline[2], labelled[0], both.weak[0], both.strong[0]):
+    view.scale = scale
+
+del labelled, both, view

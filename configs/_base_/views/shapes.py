@@ -4,27 +4,9 @@ _base_ = "./small.py"
 scale = (160, 128)
 test_scale = scale
 
-labelled_view, weak_view, strong_view = (
-    [dict(step, scale=scale) if step.type == "RandomView" else step for step in view]
-    for view in (
-        _base_.sup_pipeline[-1].pipeline,
-        _base_.unsup_pipeline[-1].weak,
-        _base_.unsup_pipeline[-1].strong,
-    )
-)
-supervised_pipeline = [*_base_.sup_pipeline[:-1], *labelled_view]
-sup_pipeline = [
-    *_base_.sup_pipeline[:-1],
-    dict(type="LabelledView", pipeline=labelled_view),
-]
-unsup_pipeline = [
-    *_base_.unsup_pipeline[:-1],
-    dict(type="TwoViews", weak=weak_view, strong=strong_view),
-]
-test_pipeline = [
-    dict(step, scale=test_scale) if step.type == "Resize" else step
-    for step in _base_.test_pipeline
-]
+labelled, both = _base_.sup_pipeline[-1].pipeline, _base_.unsup_pipeline[-1]
+for view in (_base_.supervised_pipeline[2], labelled[0], both.weak[0], both.strong[0]):
+    view.scale = scale
+_base_.test_pipeline[1].scale = test_scale
 
-# What inheriting configs see: the sizes and the pipelines.
-del labelled_view, weak_view, strong_view
+del labelled, both, view

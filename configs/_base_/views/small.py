@@ -1,70 +1,14 @@
 # Soft Teacher views for small images (long side about 350): 304 x 228 on average.
 # The padding to a multiple of 32 is left to the model's data preprocessor.
+_base_ = "./soft_teacher.py"
+
 scale = (304, 228)  # (long, short) limits ...
 scale_ratio = (0.75, 1.25)  # ... and the range of the factor on both
 test_scale = scale
 
-one_colour = dict(type="OneColour")  # all nine operations, reference ranges
-one_affine = [
-    dict(op="rotate", range=(0.0, 30.0)),
-    dict(op="shear_x", range=(0.0, 30.0)),
-    dict(op="shear_y", range=(0.0, 30.0)),
-    dict(op="translate_x", range=(0.0, 0.1)),
-    dict(op="translate_y", range=(0.0, 0.1)),
-]
+labelled, both = _base_.sup_pipeline[-1].pipeline, _base_.unsup_pipeline[-1]
+for view in (_base_.supervised_pipeline[2], labelled[0], both.weak[0], both.strong[0]):
+    view.update(scale=scale, ratio=scale_ratio)
+_base_.test_pipeline[1].scale = test_scale
 
-labelled_view = [
-    dict(
-        type="RandomView",
-        scale=scale,
-        ratio=scale_ratio,
-        flip_prob=0.5,
-        colour=one_colour,
-    ),
-    dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
-    dict(type="PackView"),
-]
-weak_view = [
-    dict(type="RandomView", scale=scale, ratio=scale_ratio, flip_prob=0.5),
-    dict(type="PackView"),
-]
-strong_view = [
-    dict(
-        type="RandomView",
-        scale=scale,
-        ratio=scale_ratio,
-        flip_prob=0.5,
-        affine=one_affine,
-        colour=one_colour,
-    ),
-    dict(type="ErasePatches", num=(1, 5), ratio=(0.0, 0.2)),
-    dict(type="PackView"),
-]
-
-# For plain detectors; for the labelled and the unlabelled half of a batch; for tests.
-supervised_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadAnnotations", with_bbox=True),
-    *labelled_view,
-]
-sup_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadAnnotations", with_bbox=True),
-    dict(type="LabelledView", pipeline=labelled_view),
-]
-unsup_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="TwoViews", weak=weak_view, strong=strong_view),
-]
-test_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="Resize", scale=test_scale, keep_ratio=True),
-    dict(type="LoadAnnotations", with_bbox=True),
-    dict(
-        type="PackDetInputs",
-        meta_keys=("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
-    ),
-]
-
-# What inheriting configs see: the sizes and the pipelines.
-del one_colour, one_affine, labelled_view, weak_view, strong_view
+del labelled, both, view

@@ -1,14 +1,12 @@
-"""The tiny Faster R-CNN on MobileNetV2 with Gaussian boxes."""
+"""Box head of Gaussian boxes."""
 
-_base_ = "./faster-rcnn_mobilenetv2_tiny.py"
-
-model = dict(
+head = dict(
     roi_head=dict(
         bbox_head=dict(
             type="GaussianBBoxHead",
             quality_on="variance",
             # The loss of pseudo labels; true boxes train the KL loss.
-            loss_bbox=dict(type="SmoothL1Loss", beta=1.0),
+            loss_bbox=dict(type="SmoothL1Loss", beta=1.0, loss_weight=1.0),
         )
     )
 )

@@ -1,8 +1,6 @@
-"""The tiny Faster R-CNN on ResNet-18 with box sides as intervals."""
+"""Box head of box sides as intervals."""
 
-_base_ = "./faster-rcnn_r18_tiny.py"
-
-model = dict(
+head = dict(
     roi_head=dict(
         bbox_head=dict(
             type="IntervalBBoxHead",

@@ -1,10 +1,8 @@
-"""As VOC; the COCO images that show its 20 classes are unlabelled images too.
+"""Beside VOC: the COCO images that show its 20 classes are unlabelled images too.
 
 data/coco/annotations/instances_train2017_coco20-unlabeled.json
                                       written by tools/prepare_coco.py --coco20
 """
-
-_base_ = "./voc.py"
 
 coco_root = "{{$COCO_ROOT:data/coco}}"
 unlabelled_coco20 = dict(
@@ -14,3 +12,5 @@ unlabelled_coco20 = dict(
     data_prefix=dict(img="train2017/"),
     filter_cfg=dict(filter_empty_gt=False),
 )
+# The hidden truth is that of VOC12 alone: pseudo labels are drawn, not judged.
+unjudged_hooks = [dict(type="DrawPseudoLabelsHook", interval=5000)]

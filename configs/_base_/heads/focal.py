@@ -1,8 +1,6 @@
-"""The tiny Faster R-CNN on MobileNetV2, classifying RoIs by sigmoid focal loss."""
+"""Box head that classifies RoIs by sigmoid focal loss."""
 
-_base_ = "./faster-rcnn_mobilenetv2_tiny.py"
-
-model = dict(
+head = dict(
     roi_head=dict(
         bbox_head=dict(
             loss_cls=dict(_delete_=True, type="FocalRoILoss", gamma=2.0, alpha=0.25),

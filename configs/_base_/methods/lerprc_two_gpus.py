@@ -1,0 +1,10 @@
+"""LER and PRC as the paper trains it, on two GPUs.
+
+On each of them two labelled images and eight unlabelled ones.
+"""
+
+_base_ = ["./mean_teacher.py", "./lerprc.py"]
+
+model = _base_.method
+train_dataloader = dict(batch_size=10, num_workers=8)
+auto_scale_lr = dict(base_batch_size=20)

@@ -1,0 +1,10 @@
+"""The certainty-aware method's first phase, COCO with few labels: all but how long."""
+
+_base_ = [
+    "../models/faster-rcnn_r50_fpn_interval.py",
+    "../data/coco_partial_flip_cutout.py",
+    "../methods/supervised.py",
+]
+
+model = _base_.student.detector
+train_dataloader = dict(dataset=dict(datasets=_base_.supervised_sources))

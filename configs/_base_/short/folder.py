@@ -1,0 +1,18 @@
+"""Teacher and student on your own data: the tiny MobileNetV2 detector.
+
+A method of its own is laid over `model`; what it says in `semi_train_cfg` for long runs
+is left out.
+"""
+
+_base_ = [
+    "../models/faster-rcnn_mobilenetv2_tiny.py",
+    "../data/folder.py",
+    "../schedules/short.py",
+    "./mean_teacher.py",
+]
+
+_base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
+model = dict(_base_.student, semi_train_cfg=dict(burn_in=_base_.burn_in))
+train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
+custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]
+default_hooks = _base_.short_hooks
