@@ -20,8 +20,7 @@ model = dict(
         ignore_thr=0.2,
         # A tenth of the candidates is foreground, and PRC gives it half of the loss: at
         # full weight the teacher's scores rise and the precision of its labels falls to
-        # a third. Its boxes are off by an eighth of their size: LER has little to say
-        # with them.
+        # a third. Its boxes are off by an eighth of their size: they teach little.
         unsup_loss_weights=dict(loss_rpn_bbox=0.0, loss_cls=0.3, loss_bbox=0.25),
     ),
 )
