@@ -8,7 +8,7 @@ Apart, the first one as long as you like: the same with tools/train_phases.py.
 
 _base_ = [
     "../_base_/short/shapes.py",
-    "../_base_/heads/interval.py",
+    "../_base_/heads/interval_few_labels.py",
     "../_base_/methods/certainty.py",
 ]
 
@@ -21,6 +21,8 @@ model = dict(
     detector=dict(_base_.head, train_cfg=_base_.unsure),
     semi_train_cfg=dict(
         ignore_thr=0.15,
+        # As the plain mean teacher here: where objects are more than what they are.
+        unsup_loss_weights=dict(loss_cls=0.1),
     ),
 )
 custom_hooks = [*_base_.run_hooks, *_base_.method_hooks, *_base_.pseudo_label_hooks]

@@ -13,7 +13,13 @@ method = dict(
             tau=0.7, ignore_thr=0.3, level="nearest", cls_weight=0.1, reg_weight=0.05
         ),
         # As many RoIs of an image as a step on two CPU cores can bear.
-        rcnn=dict(max_proposals=128, ignore_thr=0.2, reg_weight=0.1),
+        rcnn=dict(
+            max_proposals=128,
+            ignore_thr=0.2,
+            cls_weight=0.25,
+            reg_weight=0.1,
+            rank_weight=0.75,
+        ),
     ),
     # A short training by focal loss seldom reaches 0.9: for stages set to "sparse".
     semi_train_cfg=dict(_delete_=True, score_thr=0.6),
