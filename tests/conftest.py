@@ -28,11 +28,16 @@ def _config_dumps_without_layout():
 
 
 @pytest.fixture(scope="session")
-def mmdet_scope():
-    """Let registries look types up in mmdet, as a runner does."""
+def _mmdet_types():
+    """Registers the types of mmdet, once."""
     from mmdet.utils import register_all_modules
 
     register_all_modules(init_default_scope=False)
-    name = "tests"
-    DefaultScope.get_instance(name, scope_name="mmdet")
-    return name
+    DefaultScope.get_instance("tests", scope_name="mmdet")
+
+
+@pytest.fixture
+def mmdet_scope(_mmdet_types):
+    """Let registries look types up in mmdet, whatever the last runner looked in."""
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        yield

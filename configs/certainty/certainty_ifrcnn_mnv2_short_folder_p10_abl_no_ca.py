@@ -5,7 +5,11 @@ _base_ = "./certainty_ifrcnn_mnv2_short_folder_p10.py"
 teacher_config = "supervised/supervised_frcnn_mnv2_short_folder_p10.py"
 head = dict(_base_.student.detector.roi_head.bbox_head, _delete_=True)
 model = dict(
-    detector=dict(roi_head=dict(bbox_head=head)), class_balance=dict(use_loc=False)
+    detector=dict(roi_head=dict(bbox_head=head)),
+    class_balance=dict(use_loc=False),
+    semi_train_cfg=dict(
+        unsup_loss_weights=dict(_delete_=True, loss_rpn_bbox=0.0, loss_bbox=0.0)
+    ),
 )
 
 del head

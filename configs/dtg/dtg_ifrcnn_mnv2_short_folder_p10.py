@@ -11,16 +11,9 @@ _base_ = [
 ]
 
 percent = 10
-teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10.py"
-teacher_options = {
-    "model.roi_head.bbox_head.loss_cls.type": "FocalRoILoss",
-    "model.roi_head.bbox_head.loss_cls.use_sigmoid": True,
-    "model.roi_head.bbox_head.cls_predictor_cfg.type": "PriorLinear",
-}
-
 # The interval head of the certainty-aware method, classifying by focal loss.
 _base_.head.roi_head.bbox_head.update(
-    loss_cls=dict(type="FocalRoILoss", use_sigmoid=True),
+    loss_cls=dict(_delete_=True, type="FocalRoILoss"),
     cls_predictor_cfg=dict(type="PriorLinear"),
 )
 _base_.method.dense.rcnn.kept_by = "p*v"
