@@ -70,8 +70,13 @@ def test_within_one_it_is_the_negative_log_likelihood(error, log_var):
         -density.log_prob(torch.tensor(error, dtype=torch.float64))
         - math.log(2 * math.pi) / 2
     )
-    pred, target = torch.zeros(1, 4).double(), torch.full((1, 4), error).double()
-    got = gaussian_kl_loss(pred, torch.full((1, 4), log_var).double(), target)
+    pred, target = (
+        torch.zeros(1, 4).double(),
+        torch.full((1, 4), error, dtype=torch.float64),
+    )
+    got = gaussian_kl_loss(
+        pred, torch.full((1, 4), log_var, dtype=torch.float64), target
+    )
     torch.testing.assert_close(got, want.expand(1, 4))
 
 
