@@ -6,7 +6,7 @@ Data:    python tools/make_shapes.py --out data/shapes
 
 _base_ = [
     "./supervised_frcnn_r18_short_shapes_p05.py",
-    "../_base_/heads/interval_few_labels.py",
+    "../_base_/heads/interval.py",
 ]
 
 model = _base_.head
