@@ -7,8 +7,9 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
 from tests.helpers import tiny_detector_cfg
-from tests.models.builders import NUM_CLASSES, one_stage_cfg
+from tests.models.builders import NUM_CLASSES, batch, one_stage_cfg
 
+BOTH = dict(rpn=dict(tau=0.5), rcnn=dict(tau=0.45))
 FOCAL = dict(
     loss_cls=dict(type="FocalRoILoss"), cls_predictor_cfg=dict(type="PriorLinear")
 )
@@ -72,3 +73,19 @@ def spread_scores(detector) -> None:
     for layer in layers:
         torch.nn.init.normal_(layer.weight, std=1.5)
         torch.nn.init.zeros_(layer.bias)
+
+
+def guidance_of(model, homography=None, **meta):
+    """Guidance in both frames, and the strong views' samples."""
+    inputs, samples = batch(**meta)
+    weak, strong = samples["unsup_teacher"], samples["unsup_student"]
+    for one in strong if homography is not None else []:
+        one.set_metainfo(dict(homography_matrix=homography.numpy()))
+    with torch.no_grad():
+        found = model.teacher_guidance(inputs["unsup_teacher"], weak)
+    return found, model.to_student_view(found, weak, strong), strong
+
+
+def missing_gradients(model):
+    named = model.student.named_parameters()
+    return [n for n, p in named if p.requires_grad and p.grad is None]

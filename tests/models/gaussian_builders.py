@@ -8,6 +8,8 @@ from torch import nn
 from ssod_mm.models.class_balance import box_heads
 from tests.models.builders import DETECTORS, build_mean_teacher
 
+SWITCHES = [(None, None), ({}, None), (None, {}), ({}, {})]
+
 
 def with_heads(cfg: dict, **changes) -> dict:
     """A two-stage detector's config with other keys in its box heads."""
@@ -60,3 +62,21 @@ def build_lerprc(
         spread_variances(built.student)
         spread_variances(built.teacher, seed=6)
     return built
+
+
+def trainable(module):
+    return {n: p for n, p in module.named_parameters() if p.requires_grad}
+
+
+def watch(model):
+    """Record what ``roi_loss`` gets and gives."""
+    seen = []
+    inner = model.roi_loss
+
+    def spy(guidance, samples, candidates):
+        losses = inner(guidance, samples, candidates)
+        seen.append((guidance, candidates, losses))
+        return losses
+
+    model.roi_loss = spy
+    return seen
