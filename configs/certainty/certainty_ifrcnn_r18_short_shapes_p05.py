@@ -14,8 +14,9 @@ _base_ = [
 
 percent = 5
 teacher_config = "supervised/supervised_ifrcnn_r18_short_shapes_p05.py"
-# Of few labels most detections are doubtful; counted, they would push all weights up.
-_base_.method.class_balance.floor = 0.5
+# Of few labels most detections are doubtful; counted, they would push all weights up,
+# and so does an average by count where p * v is small.
+_base_.method.class_balance.update(floor=0.5, average="evidence")
 model = dict(
     _base_.method,
     detector=dict(_base_.head, train_cfg=_base_.unsure),

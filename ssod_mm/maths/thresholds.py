@@ -55,7 +55,8 @@ def relative_frequencies(
 
     Args:
         mass_C: (C,) ``c_m = sum_j p_j v_j``, >= 0.
-        counts_C: (C,) numbers of foreground candidates, >= 0.
+        counts_C: (C,) numbers of foreground candidates, >= 0; or ``mass_C`` again, to
+            measure classes by each other.
         prior: candidates that every class is taken to have had before the first one,
             each with ``p v = 1``. It is added to ``c_m`` and to ``n``: a class counts
             as average until there is evidence.

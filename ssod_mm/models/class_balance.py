@@ -22,6 +22,7 @@ from ssod_mm.maths.thresholds import (
 from ssod_mm.models.pseudo_labels import class_probabilities
 
 _KEY = "model.class_balance"
+AVERAGES = ("count", "evidence")
 
 
 @MODELS.register_module()
@@ -36,7 +37,10 @@ class ClassBalance(nn.Module):
 
     Deviation: the paper leaves open how it starts. Every class is taken to have had
     ``prior`` sure candidates before the first one, so that the thresholds set out from
-    ``tau`` and the weights from 1; ``prior=0`` follows the counts at once.
+    ``tau`` and the weights from 1; ``prior=0`` follows the counts at once. By the
+    printed ``n``, a number of candidates, an average class falls below 1 by its mean
+    ``p * v``: where a teacher of few labels is unsure, all weights are large, on
+    labelled images too. ``average="evidence"`` measures classes by each other.
 
     Args:
         num_classes: C; a semi-supervised detector fills in that of its box head.
@@ -51,6 +55,8 @@ class ClassBalance(nn.Module):
         use_loc: count ``p * v`` with the localisation quality ``v = loc_scores``;
             otherwise ``p`` alone.
         prior: see above.
+        average: what an average class has, ``n``: the mean ``"count"`` of candidates,
+            or the mean ``"evidence"`` c_m.
         decay: factor on the old counts at each update; below 1 it forgets, over some
             ``1 / (1 - decay)`` steps, what an early teacher found.
 
@@ -58,7 +64,7 @@ class ClassBalance(nn.Module):
         ValueError: for an argument out of range; names the config key.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each is a config key)
         self,
         num_classes: int,
         tau: float = 0.7,
@@ -70,8 +76,13 @@ class ClassBalance(nn.Module):
         use_loc: bool = True,
         prior: float = 1.0,
         decay: float = 1.0,
+        average: str = "count",
     ) -> None:
         super().__init__()
+        if average not in AVERAGES:
+            raise ValueError(
+                f"{_KEY}.average must be one of {list(AVERAGES)}, not {average!r}."
+            )
         for key, value in (("g1", g1), ("g2", g2), ("prior", prior)):
             if value < 0:
                 raise ValueError(f"{_KEY}.{key} must not be negative, but is {value}.")
@@ -100,6 +111,7 @@ class ClassBalance(nn.Module):
         self.use_loc = use_loc
         self.prior = prior
         self.decay = decay
+        self.average = average
         # float64: in float32 a sum stops to grow at 16 million candidates.
         zeros = torch.zeros(num_classes, dtype=torch.float64)
         self.register_buffer("mass", zeros.clone())
@@ -160,7 +172,8 @@ class ClassBalance(nn.Module):
         return class_weights(self._frequencies(), self.g2, self.weight_bounds)
 
     def _frequencies(self) -> Tensor:
-        return relative_frequencies(self.mass, self.counts, self.prior)
+        of_all = self.counts if self.average == "count" else self.mass
+        return relative_frequencies(self.mass, of_all, self.prior)
 
 
 def build_class_balance(

@@ -123,6 +123,14 @@ def test_starts_from_tau_and_one():
     assert balance.thresholds()[0] > 0.6 > 0.5 > balance.thresholds()[1]
 
 
+@pytest.mark.parametrize(("average", "ratio"), [("evidence", 1.0), ("count", 0.2)])
+def test_equal_classes_of_an_unsure_teacher(average, ratio):
+    balance = ClassBalance(2, prior=0.0, clip=(0, 1), average=average)
+    balance.observe([detections([0, 1], [0.5, 0.5], loc_scores=[0.4, 0.4])])
+    assert balance.weights().tolist() == pytest.approx([ratio**-0.6] * 2)
+    assert balance.thresholds().tolist() == pytest.approx([0.7 * ratio**0.05] * 2)
+
+
 def test_select_takes_the_threshold_of_the_class():
     model = build_balanced(settings=dict(score_thr=0.5, ignore_thr=0.2))
     model.class_balance.thresholds = lambda: torch.tensor([0.9, 0.5, 0.1])
@@ -285,6 +293,7 @@ def test_threshold_of_an_average_class_is_the_score_threshold():
     [
         (dict(g1=-1), r"class_balance\.g1 must not be negative"),
         (dict(prior=-1), r"class_balance\.prior must not be negative"),
+        (dict(average="sum"), r"class_balance\.average must be one of"),
         (dict(tau=2), r"class_balance\.tau must lie in \[0, 1\]"),
         (dict(decay=0), r"class_balance\.decay must lie in \(0, 1\]"),
         (dict(clip=(0.9, 0.4)), r"class_balance\.clip must be a lower"),
