@@ -73,11 +73,13 @@ def test_several_machines_take_torchruns_variables():
     assert "--standalone" not in words
 
 
-def test_dist_test_passes_config_checkpoint_and_options_on():
-    words = command_of("dist_test.sh", "c.py", "w.pth", 2, "--which", "both")
+@pytest.mark.parametrize("weights", [["w.pth"], ["w.pth", "v.pth"]])
+def test_dist_test_passes_config_checkpoints_and_options_on(weights):
+    words = command_of("dist_test.sh", "c.py", *weights, 2, "--which", "both")
+    assert words[words.index("--nproc-per-node") + 1] == "2"
     start = words.index(str(TOOLS / "test.py"))
     assert words[start + 1 :] == [
-        *("c.py", "--launcher", "pytorch", "w.pth", "--which", "both"),
+        *("c.py", "--launcher", "pytorch", *weights, "--which", "both"),
     ]
 
 
@@ -95,6 +97,7 @@ def test_mistake_in_the_command_is_one_line(tmp_path):
         ("dist_train.sh", ["c.py", "two"]),
         ("dist_train.sh", ["c.py", "0"]),
         ("dist_test.sh", ["c.py", "2"]),
+        ("dist_test.sh", ["c.py", "w.pth", "v.pth"]),
         ("dist_test.sh", ["c.py", "w.pth", "--which"]),
         ("slurm_train.sh", ["gpu", "job"]),
     ],
