@@ -13,5 +13,5 @@ _base_ = [
 percent = 5
 teacher_config = "supervised/supervised_ffrcnn_r18_short_shapes_p05.py"
 # As the plain mean teacher here: where objects are more than what they are.
-_base_.method.dense.rcnn.update(cls_weight=0.1, reg_weight=1.0)
+_base_.method.dense.rcnn.cls_weight = 0.1
 model = dict(_base_.method, detector=_base_.head)
