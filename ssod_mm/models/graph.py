@@ -34,3 +34,22 @@ def zero_through_parameters(module: nn.Module) -> Tensor:
     if not parts:
         raise ValueError(f"{type(module).__name__} has no trainable parameter.")
     return sum(parts) * 0.0
+
+
+def averages_over_processes(detector: BaseDetector) -> bool:
+    """Whether the detector's losses wait for those of the other processes.
+
+    mmdet's FCOS, ATSS and their like divide by what ``reduce_mean`` gives, so every
+    process has to compute the same losses.
+    """
+    methods = (
+        value
+        for module in detector.modules()
+        for cls in type(module).__mro__
+        for value in vars(cls).values()
+    )
+    return any(
+        "reduce_mean" in code.co_names
+        for code in (getattr(method, "__code__", None) for method in methods)
+        if code is not None
+    )

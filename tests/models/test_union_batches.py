@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 
 from ssod_mm.models import class_balance
+from ssod_mm.models.detectors import mean_teacher
 from tests.models.builders import batch, build_mean_teacher, total
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
@@ -43,6 +44,20 @@ def test_one_kind_of_images_alone_trains(branch):
     assert kinds == {branch}
     assert (model.last_step is None) == (branch == "sup")
     assert every_parameter_is_trained(model, losses)
+
+
+@pytest.mark.parametrize("branch", ["sup", "unsup"])
+def test_losses_that_wait_for_other_processes_refuse_part_of_a_batch(
+    branch, monkeypatch
+):
+    monkeypatch.setattr(mean_teacher, "get_world_size", lambda: 2)
+    losses_of(build_mean_teacher(), only(branch))
+    model = build_mean_teacher("fcos")
+    losses_of(model, batch())
+    with pytest.raises(ValueError, match="source_ratio"):
+        losses_of(model, only(branch))
+    monkeypatch.undo()
+    losses_of(model, only(branch))
 
 
 def test_burn_in_without_labelled_images_keeps_every_parameter_in_the_graph():

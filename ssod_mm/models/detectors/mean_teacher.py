@@ -17,13 +17,18 @@ from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
 
 from ssod_mm.models.class_balance import build_class_balance, weighted_foreground
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import Features, joint_features, use_features
 from ssod_mm.models.geometry import to_student_view
-from ssod_mm.models.graph import anchor_empty_losses, zero_through_parameters
+from ssod_mm.models.graph import (
+    anchor_empty_losses,
+    averages_over_processes,
+    zero_through_parameters,
+)
 from ssod_mm.models.pseudo_labels import (
     above_threshold,
     pseudo_labelled,
@@ -75,6 +80,7 @@ class MeanTeacher(SemiBaseDetector):
             )
         self.iteration = 0
         self.last_step: TeachingStep | None = None
+        self.needs_whole_batches = averages_over_processes(self.student)
 
     def train(self, mode: bool = True) -> nn.Module:
         """Set the student's mode; the teacher always stays in eval mode.
@@ -105,8 +111,14 @@ class MeanTeacher(SemiBaseDetector):
         Returns:
             ``sup_*`` and ``unsup_*`` losses, and diagnostics without ``loss`` in
             their names.
+
+        Raises:
+            ValueError: the batch lacks a branch, and the other processes would wait
+                for ever for this one's part in a loss that they average.
         """
         inputs, samples = multi_batch_inputs, multi_batch_data_samples
+        if self.needs_whole_batches and get_world_size() > 1:
+            self._check_whole(inputs)
         weight = self.settings.unsup_weight_at(self.iteration)
         learnt = ("sup", "unsup_student") if weight > 0 else ("sup",)
         learnt = [branch for branch in learnt if branch in inputs]
@@ -131,6 +143,16 @@ class MeanTeacher(SemiBaseDetector):
             losses = {"sup_loss_cls": zero_through_parameters(self.student)}
         like = next(iter(inputs.values()))
         return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def _check_whole(self, inputs: dict[str, Tensor]) -> None:
+        absent = sorted({"sup", "unsup_student"} - set(inputs))
+        if absent:
+            raise ValueError(
+                f"This process has a batch without {absent[0]!r} images, and losses of "
+                f"{type(self.student).__name__} are averaged over all processes, which "
+                "would wait for it: set train_dataloader.sampler.source_ratio to "
+                "[1, 1] or another ratio of two, or train on one process."
+            )
 
     def join_reductions(self) -> None:
         """Take part in what other processes sum up over their unlabelled images."""
