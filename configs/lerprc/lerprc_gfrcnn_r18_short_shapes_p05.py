@@ -6,7 +6,7 @@ Data:    python tools/make_shapes.py --out data/shapes
 
 _base_ = [
     "../_base_/short/shapes.py",
-    "../_base_/heads/gaussian.py",
+    "../_base_/heads/gaussian_few_labels.py",
     "../_base_/methods/lerprc.py",
 ]
 
