@@ -172,3 +172,16 @@ def total(losses: dict) -> torch.Tensor:
         sum(v) if isinstance(v, list) else v for k, v in losses.items() if "loss" in k
     ]
     return sum(part.mean() for part in parts)
+
+
+def trainable(module):
+    return {n: p for n, p in module.named_parameters() if p.requires_grad}
+
+
+def assert_whole_student_learns(model, losses):
+    """A finite loss reaches every parameter of the student, and none of the teacher."""
+    value = total(losses)
+    assert torch.isfinite(value)
+    value.backward()
+    assert all(p.grad is not None for p in trainable(model.student).values())
+    assert not trainable(model.teacher)

@@ -64,10 +64,6 @@ def build_lerprc(
     return built
 
 
-def trainable(module):
-    return {n: p for n, p in module.named_parameters() if p.requires_grad}
-
-
 def watch(model):
     """Record what ``roi_loss`` gets and gives."""
     seen = []

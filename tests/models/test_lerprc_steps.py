@@ -10,13 +10,18 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
 from ssod_mm.models.detectors.lerprc import assigned_quality
 from ssod_mm.structures import PseudoBoxes
-from tests.models.builders import DETECTORS, batch, total
+from tests.models.builders import (
+    DETECTORS,
+    assert_whole_student_learns,
+    batch,
+    total,
+    trainable,
+)
 from tests.models.dense_builders import FOCAL
 from tests.models.gaussian_builders import (
     SWITCHES,
     build_lerprc,
     gaussian_cfg,
-    trainable,
     watch,
     with_heads,
 )
@@ -36,12 +41,7 @@ def test_every_batch_trains_every_parameter(detector, switches, case):
     num_boxes = 0 if case in ("no box", "neither") else 2
     num_unsup = 1 if case == "one" else 2
     losses = model.loss(*batch(num_unsup=num_unsup, num_boxes=num_boxes))
-    value = total(losses)
-    assert torch.isfinite(value)
-    value.backward()
-    missing = [n for n, p in trainable(model.student).items() if p.grad is None]
-    assert not missing
-    assert not trainable(model.teacher)
+    assert_whole_student_learns(model, losses)
     if prc is not None and case == "all":
         prefix = "unsup_s0." if detector == "cascade" else "unsup_"
         assert 0 < losses[f"{prefix}prc_fg_reliability"] < 0.5
