@@ -2,4 +2,5 @@
 
 _base_ = "./lerprc_gfrcnn_mnv2_short_folder_p10.py"
 
-model = dict(prc=dict(quality=False))
+# Without a quality of at most a half, half of the gain.
+model = dict(prc=dict(quality=False, gain=2.0))
