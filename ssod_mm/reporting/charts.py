@@ -23,13 +23,23 @@ COLOURS = (
     "#000000",
     "#999933",
 )
+# Rows beyond the last colour begin anew with the next of these.
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+DASHES = {"solid": ("solid", "dot"), "dash": ("dash", "dashdot")}
 _MAX_POINTS = 250
 Chart = dict[str, Any]
 
 
-def colour(number: int) -> str:
-    """Colour of the row with a number; they repeat."""
-    return COLOURS[number % len(COLOURS)]
+def marker_style(number: int) -> Chart:
+    """Colour and symbol of the row with a number; none alike among the first 32."""
+    again, colour = divmod(number, len(COLOURS))
+    return {"color": COLOURS[colour], "symbol": SYMBOLS[again % len(SYMBOLS)]}
+
+
+def line_style(number: int, dash: str = "solid") -> Chart:
+    """Colour and dash of the row with a number; none alike among the first 16."""
+    again, colour = divmod(number, len(COLOURS))
+    return {"color": COLOURS[colour], "dash": DASHES[dash][again % 2]}
 
 
 def band(runs: Sequence[Series]) -> tuple[list[int], list[float], list[float]]:
@@ -63,7 +73,7 @@ def curve_chart(
     """Values over the iterations: a line for each method, a band over its folds."""
     data: list[Chart] = []
     for number, (label, runs) in enumerate(groups.items()):
-        data += _banded(label, runs, colour(number), "solid")
+        data += _banded(label, runs, number)
     return _chart(title, "iteration", ylabel, data)
 
 
@@ -75,9 +85,8 @@ def quality_chart(
     """Precision (solid) and recall (dashed) of the pseudo labels, in percent."""
     data: list[Chart] = []
     for number, label in enumerate(precisions):
-        shade = colour(number)
-        data += _banded(f"{label}: precision", precisions[label], shade, "solid")
-        data += _banded(f"{label}: recall", recalls.get(label, []), shade, "dash")
+        data += _banded(f"{label}: precision", precisions[label], number)
+        data += _banded(f"{label}: recall", recalls.get(label, []), number, "dash")
     return _chart(title, "iteration", "%", data)
 
 
@@ -100,7 +109,8 @@ def ratio_chart(table: SweepTable) -> Chart:
                     "array": [round(one.std or 0.0, 4) for _, one in cells],
                 },
                 "mode": "lines+markers",
-                "line": {"color": colour(number)},
+                "line": line_style(number),
+                "marker": marker_style(number),
             }
         )
     chart = _chart(f"{table.metric} against labels", "labels (%)", table.metric, data)
@@ -144,12 +154,17 @@ def class_chart(
                     "y": [round(fmean(found[name]), 3) for name in names],
                     "text": names,
                     "mode": "markers",
-                    "marker": {"color": colour(number), "size": 8},
+                    "marker": {**marker_style(number), "size": 8},
                     "hovertemplate": "%{text}: %{y:.1f} (%{x} boxes)",
                 }
             )
     chart = _chart(title, "labelled boxes of the class", "AP", data)
-    chart["layout"]["xaxis"]["type"] = "log"
+    ticks = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+    chart["layout"]["xaxis"] |= {
+        "type": "log",
+        "tickvals": ticks,
+        "ticktext": [f"{tick:,}" for tick in ticks],
+    }
     chart["layout"]["hovermode"] = "closest"
     return chart
 
@@ -178,13 +193,16 @@ def iou_chart(
                     "x": list(thresholds),
                     "y": means,
                     "mode": "lines+markers",
-                    "line": {"color": colour(number)},
+                    "line": line_style(number),
+                    "marker": marker_style(number),
                 }
             )
     return _chart(title, "IoU threshold", "AP", data)
 
 
-def _banded(label: str, runs: Sequence[Series], shade: str, dash: str) -> list[Chart]:
+def _banded(
+    label: str, runs: Sequence[Series], number: int, dash: str = "solid"
+) -> list[Chart]:
     steps, means, spreads = band(runs)
     if not steps:
         return []
@@ -194,7 +212,8 @@ def _banded(label: str, runs: Sequence[Series], shade: str, dash: str) -> list[C
         "x": steps,
         "y": means,
         "mode": "lines+markers" if len(steps) < 30 else "lines",
-        "line": {"color": shade, "dash": dash},
+        "line": line_style(number, dash),
+        "marker": marker_style(number),
     }
     if not any(spreads):
         return [line]
@@ -206,7 +225,7 @@ def _banded(label: str, runs: Sequence[Series], shade: str, dash: str) -> list[C
         "x": [*steps, *reversed(steps)],
         "y": edge,
         "fill": "toself",
-        "fillcolor": shade,
+        "fillcolor": marker_style(number)["color"],
         "opacity": 0.18,
         "line": {"width": 0},
         "mode": "lines",

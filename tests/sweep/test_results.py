@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ssod_mm.reporting import sweep_tables
-from ssod_mm.reporting.charts import band, class_chart
+from ssod_mm.reporting.charts import band, class_chart, curve_chart
 from ssod_mm.sweep.report import sweep_report
 from ssod_mm.sweep.results import collect, published_number, result_table
 from ssod_mm.sweep.state import StageFolder
@@ -92,6 +92,14 @@ def test_classes_stand_at_their_frequency():
         "cat": (3.0, 60.0),
         "dog": (4.5, 20.0),
     }
+
+
+def test_rows_of_a_chart_can_be_told_apart():
+    groups = {f"row {number}": [[(1, 0.5), (2, 0.6)]] for number in range(16)}
+    lines = curve_chart("", "AP", groups)["data"]
+    assert len({(one["line"]["color"], one["line"]["dash"]) for one in lines}) == 16
+    symbols = {(one["line"]["color"], one["marker"]["symbol"]) for one in lines}
+    assert len(symbols) == 16
 
 
 class Outline(HTMLParser):
