@@ -36,8 +36,9 @@ pre { background: #f5f5f5; padding: 10px; overflow-x: auto; font-size: 12px;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; }
-  .charts { grid-template-columns: 1fr 1fr; } .chart { height: 300px; }
-  .chart, figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
+  .charts { display: block; } .scroll { overflow: visible; }
+  .chart, figure, table { break-inside: avoid; } h2, .note { break-after: avoid; }
+  figure img { max-height: 23cm; }
   .modebar { display: none !important; }
 }
 """
@@ -47,10 +48,11 @@ const charts = JSON.parse(document.getElementById("charts").textContent);
 const settings = {responsive: true, displaylogo: false};
 window.chartsDrawn = Promise.all(Object.entries(charts).map(([id, chart]) =>
   Plotly.newPlot(id, chart.data, chart.layout, settings)));
-const resizeAll = () => document.querySelectorAll(".chart").forEach(
-  one => Plotly.Plots.resize(one));
-window.addEventListener("beforeprint", resizeAll);
-window.addEventListener("afterprint", resizeAll);
+// When this event comes the page still has the screen's layout: a width that fits paper.
+const relayout = change => document.querySelectorAll(".chart").forEach(
+  one => Plotly.relayout(one, change));
+window.addEventListener("beforeprint", () => relayout({autosize: false, width: 660}));
+window.addEventListener("afterprint", () => relayout({autosize: true, width: null}));
 document.querySelectorAll("table").forEach(table => {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => head.querySelector("button").onclick = () => {
