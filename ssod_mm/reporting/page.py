@@ -48,7 +48,7 @@ const charts = JSON.parse(document.getElementById("charts").textContent);
 const settings = {responsive: true, displaylogo: false};
 window.chartsDrawn = Promise.all(Object.entries(charts).map(([id, chart]) =>
   Plotly.newPlot(id, chart.data, chart.layout, settings)));
-// When this event comes the page still has the screen's layout: a width that fits paper.
+// The page still has the screen's layout when this comes: a width that fits paper.
 const relayout = change => document.querySelectorAll(".chart").forEach(
   one => Plotly.relayout(one, change));
 window.addEventListener("beforeprint", () => relayout({autosize: false, width: 660}));
