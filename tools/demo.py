@@ -86,7 +86,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--fold", type=int, default=1, help="label split, from 1")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("work_dirs", "demo"))
+    parser.add_argument(
+        "--out", type=Path, help="default: work_dirs/demo, or with --data demo-FOLDER"
+    )
     parser.add_argument(
         "--slots", type=int, help="trainings at a time, on the CPU; default 2 there"
     )
@@ -215,10 +217,18 @@ def begin(plan: Plan, out: Path, listener: NotingListener) -> None:
         listener.note(f"log of {stage.name}: {folder.log}")
 
 
+def output_folder(arguments: argparse.Namespace) -> Path:
+    """Where results go: a folder for each data set, so that none replaces another's."""
+    if arguments.out is not None:
+        return arguments.out.resolve()
+    suffix = f"-{arguments.data.resolve().name}" if arguments.data else ""
+    return Path("work_dirs", f"demo{suffix}").resolve()
+
+
 def run_demo(arguments: argparse.Namespace) -> int:
     """Train what is missing, show the table, write the files; the exit code."""
     start = time.monotonic()
-    out = arguments.out.resolve()
+    out = output_folder(arguments)
     demo = make_demo(arguments)
     slots = demo_slots(arguments.slots)
     prepare_data(demo)

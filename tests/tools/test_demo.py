@@ -229,3 +229,15 @@ def test_a_real_run_and_the_same_command_again(
     assert "2 of 2 trainings are finished already and stay as they are" in said
     assert "started" not in said
     assert "| mean teacher: teacher " in said
+
+
+def test_each_data_set_has_its_own_folder(demo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def folder(data=None, out=None):
+        return demo.output_folder(SimpleNamespace(data=data, out=out))
+
+    works = tmp_path / "work_dirs"
+    assert folder() == works / "demo"
+    assert folder(data=Path("fish/")) == works / "demo-fish"
+    assert folder(data=Path("fish"), out=Path("here")) == tmp_path / "here"
