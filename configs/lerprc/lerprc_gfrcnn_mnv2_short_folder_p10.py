@@ -6,7 +6,7 @@ Command: python tools/train.py lerprc/lerprc_gfrcnn_mnv2_short_folder_p10.py
 
 _base_ = [
     "../_base_/short/folder.py",
-    "../_base_/heads/gaussian.py",
+    "../_base_/heads/gaussian_few_labels.py",
     "../_base_/methods/lerprc.py",
 ]
 

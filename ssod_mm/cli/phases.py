@@ -24,7 +24,9 @@ SHARED = ("data_root", "coco_root", "num_classes", "pretrained")
 """Options of a student that its teacher needs too."""
 RECORD = "phase.json"
 _NETWORKS = ("backbone", "neck", "rpn_head", "roi_head")
-_NO_WEIGHTS = re.compile(r"loss|init_cfg|score_factor|positive_only|_weight$")
+_NO_WEIGHTS = re.compile(
+    r"loss|init_cfg|score_factor|quality_on|positive_only|_weight$"
+)
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,22 @@ def test_ablation_sweeps_are_complete(name, folder, stem):
     assert rows == switches
 
 
+def test_ablation_sweep_of_a_folder_is_complete():
+    root = config_roots()[0]
+    shipped = {
+        path.relative_to(root).as_posix()
+        for method in ("certainty", "lerprc", "dtg")
+        for path in (root / method).glob("*_mnv2_short_folder_p10*.py")
+    }
+    rows = {row.config for row in load_sweep("folder_ablations").rows}
+    assert shipped <= rows
+
+
+def test_rows_of_a_folder_start_from_a_first_phase():
+    plan = plan_sweep(load_sweep("folder_ablations"))
+    assert all(len(run.stages) == 2 for run in plan.runs)
+
+
 def test_an_ensemble_is_taught_by_several_first_phases():
     config = "certainty/certainty_ifrcnn_r50_90k_coco_p02_abl_ensemble.py"
     plan = plan_sweep(sweep_of(ratios=[2], methods=dict(a=dict(config=config))))
