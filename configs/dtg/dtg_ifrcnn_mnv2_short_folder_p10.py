@@ -11,6 +11,6 @@ _base_ = [
 ]
 
 percent = 10
-teacher_config = "supervised/supervised_fifrcnn_mnv2_short_folder_p10.py"
+teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10_abl_focal.py"
 _base_.method.dense.rcnn.kept_by = "p*v"
 model = dict(_base_.method, detector=_base_.head)
