@@ -1,8 +1,12 @@
 """Ablation: RoIs are classified by focal loss, as DTG does."""
 
-_base_ = [
-    "./supervised_frcnn_mnv2_short_folder_p10.py",
-    "../_base_/heads/focal_interval_few_labels.py",
-]
+_base_ = "./supervised_ifrcnn_mnv2_short_folder_p10.py"
 
-model = _base_.head
+model = dict(
+    roi_head=dict(
+        bbox_head=dict(
+            loss_cls=dict(_delete_=True, type="FocalRoILoss"),
+            cls_predictor_cfg=dict(type="PriorLinear"),
+        )
+    )
+)
