@@ -79,6 +79,26 @@ def test_a_process_without_unlabelled_images_joins_the_reductions(monkeypatch, b
     assert len(calls) == (2 if balance is None else 3)
 
 
+@pytest.mark.parametrize("rcnn", ["dense", "sparse"])
+def test_losses_of_sparse_stages_can_be_weighted(rcnn):
+    dense = dict(rpn=dict(mode="sparse"), rcnn=dict(mode=rcnn))
+    names = ["loss_rpn_bbox"] + ["loss_bbox"] * (rcnn == "sparse")
+    whole, weighted = (
+        build_dense(dense, unsup_loss_weights=factors).loss(*batch())
+        for factors in (None, dict.fromkeys(names, 0.25))
+    )
+    for key, value in whole.items():
+        factor = 0.25 if key.removeprefix("unsup_") in names else 1.0
+        if key.startswith("unsup_loss"):
+            for one, other in zip(tensors(value), tensors(weighted[key]), strict=True):
+                torch.testing.assert_close(other, factor * one)
+    assert torch.stack(tensors(whole["unsup_loss_rpn_bbox"])).sum() > 0
+
+
+def tensors(loss):
+    return loss if isinstance(loss, list) else [loss]
+
+
 def test_no_proposal_at_all():
     model = build_dense(BOTH)
     for detector in (model.teacher, model.student):

@@ -77,14 +77,15 @@ class DenseGuidanceTeacher(MeanTeacher):
             last = (dense or {}).get("rcnn") or (dense or {}).get("head") or {}
             class_balance = {"tau": last.get("tau") or 0.45, **class_balance}
         super().__init__(*args, class_balance=class_balance, **kwargs)
-        if self.settings.unsup_loss_weights:
+        student = self.student
+        self.stages = stage_settings(dense, student, self.settings.score_thr)
+        modes = {stage.mode for stage in self.stages.values()}
+        if self.settings.unsup_loss_weights and "sparse" not in modes:
             raise ValueError(
                 "model.semi_train_cfg.unsup_loss_weights has no effect on dense "
                 "guidance: set cls_weight, reg_weight and rank_weight of the stages "
                 "in model.dense."
             )
-        student = self.student
-        self.stages = stage_settings(dense, student, self.settings.score_thr)
         self.two_stage = "rcnn" in self.stages
         if self.two_stage:
             check_roi_head(student.roi_head, self.stages["rcnn"])
@@ -205,6 +206,7 @@ class DenseGuidanceTeacher(MeanTeacher):
             guidance, self.settings.score_thr, self.settings.ignore_thr
         )
         losses: dict[str, Tensor] = {}
+        sparse_losses: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
         for name, stage in self.stages.items():
             if stage.mode == "dense":
@@ -216,7 +218,10 @@ class DenseGuidanceTeacher(MeanTeacher):
                 made = self._sparse_loss(name, features, maps, samples, sparse)
                 taught = any(len(one) for one in sparse.instances)
             factor = weight if taught else weight * self.settings.empty_weight
-            losses.update(reweight_loss_dict(made, factor))
+            part = sparse_losses if stage.mode == "sparse" else losses
+            part.update(reweight_loss_dict(made, factor))
+        if sparse_losses:
+            losses.update(self.settings.weigh_unsup_losses(sparse_losses))
         return {**rename_loss_dict("unsup_", losses), **stats}
 
     def join_reductions(self) -> None:
