@@ -25,7 +25,7 @@ SHARED = ("data_root", "coco_root", "num_classes", "pretrained")
 RECORD = "phase.json"
 _NETWORKS = ("backbone", "neck", "rpn_head", "roi_head")
 _NO_WEIGHTS = re.compile(
-    r"loss|init_cfg|score_factor|quality_on|positive_only|_weight$"
+    r"loss|init_cfg|score_factor|quality_on|positive_only|reg_beta|_weight$|\.decode$"
 )
 
 

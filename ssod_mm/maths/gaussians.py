@@ -10,6 +10,7 @@ standard deviations, so they and the variances have no unit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,56 +22,69 @@ from torch.nn.functional import smooth_l1_loss
 LOG_VAR_LIMIT = 4.0
 QUALITY_ON = ("variance", "log_variance")
 
+Limit = float | Sequence[float]
+"""A largest absolute value, or a least and a largest value around 0."""
+
+
+def _bounds(limit: Limit) -> tuple[float, float]:
+    low, high = limit if isinstance(limit, Sequence) else (-limit, limit)
+    if not low < 0 < high:
+        raise ValueError(
+            "bbox_head.log_var_limit must be positive, or a pair around 0 such as "
+            f"(-4, 1), not {limit}."
+        )
+    return float(low), float(high)
+
 
 class _InwardClamp(torch.autograd.Function):
     """A clamp that beyond its limits keeps the gradients that lead back."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, limit: float) -> Tensor:
+    def forward(ctx: Any, values: Tensor, low: float, high: float) -> Tensor:
         ctx.save_for_backward(values)
-        ctx.limit = limit
-        return values.clamp(-limit, limit)
+        ctx.bounds = low, high
+        return values.clamp(low, high)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (values,) = ctx.saved_tensors
-        outward = (values > ctx.limit) & (grad < 0) | (values < -ctx.limit) & (grad > 0)
-        return grad.masked_fill(outward, 0.0), None
+        low, high = ctx.bounds
+        outward = (values > high) & (grad < 0) | (values < low) & (grad > 0)
+        return grad.masked_fill(outward, 0.0), None, None
 
 
-def limited_log_var(log_var: Tensor, limit: float = LOG_VAR_LIMIT) -> Tensor:
-    """Log variances held within ``[-limit, limit]``.
+def limited_log_var(log_var: Tensor, limit: Limit = LOG_VAR_LIMIT) -> Tensor:
+    """Log variances held within ``[-limit, limit]``, or within the pair ``limit``.
 
     Beyond a limit the gradient is kept where a descent leads back inside. A plain
     clamp would have none: a value once outside would stay there.
 
     Args:
         log_var: predicted ``log(sigma^2)``, any shape.
-        limit: largest absolute value, > 0.
+        limit: largest absolute value, > 0, or least and largest value around 0.
 
     Returns:
         float32 (float64 for float64) of the same shape; empty for an empty input.
 
     Raises:
-        ValueError: if ``limit`` is not positive.
+        ValueError: if ``limit`` is not positive, or no pair around 0.
     """
-    if not limit > 0:
-        raise ValueError(f"bbox_head.log_var_limit must be positive, not {limit}.")
+    bounds = _bounds(limit)
     log_var = log_var if log_var.dtype == torch.float64 else log_var.float()
-    return _InwardClamp.apply(log_var, limit)
+    return _InwardClamp.apply(log_var, *bounds)
 
 
 def gaussian_kl_loss(
     pred_N4: Tensor,
     log_var_N4: Tensor,
     target_N4: Tensor,
-    limit: float = LOG_VAR_LIMIT,
+    limit: Limit = LOG_VAR_LIMIT,
 ) -> Tensor:
     """KL divergence of the predicted Gaussian from the true box, smooth in its tails.
 
     With d = |target - pred| and s = log(sigma^2): ``exp(-s) d^2 / 2 + s / 2`` where
     d <= 1 and ``exp(-s) (d - 1/2) + s / 2`` beyond. Constants are left out, so the loss
-    may be negative; it is at least ``-limit / 2``.
+    may be negative; it is at least half the least log variance.
 
     Reference: LER/PRC, equations 8 and 9 (the divergence of 4, 6 and 7 up to terms
     without parameters). Computed in float32, or float64 for float64 inputs.
@@ -97,7 +111,7 @@ def gaussian_kl_loss(
 def localization_quality(
     log_var_N4: Tensor,
     quality_on: str = "variance",
-    limit: float = LOG_VAR_LIMIT,
+    limit: Limit = LOG_VAR_LIMIT,
 ) -> Tensor:
     """How well boxes are placed: one minus the sigmoid of their mean variance.
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 MIN_EXTENT_PX = 1.0
+DECODES = ("argmax", "expected")
 
 
 def _full_precision(values: Tensor) -> Tensor:
@@ -83,13 +84,18 @@ def decode_sides(
     logits_N4K: Tensor,
     offsets_N4K: Tensor,
     scale: float = 1.0,
+    decode: str = "argmax",
 ) -> Tensor:
-    """Boxes from the most probable interval of each side and its offset.
+    """Boxes from the intervals' logits and offsets.
 
-    Opposite sides that crossed are swapped, so that a box is never inside out.
+    ``"argmax"`` takes the most probable interval of each side and its offset.
+    ``"expected"`` takes the mean of all intervals' places, each its centre and offset,
+    weighted by their probabilities: a side near a border of two intervals that are
+    about as probable does not jump. Opposite sides that crossed are swapped, so that a
+    box is never inside out.
 
     Reference:
-        Section 2; the inverse of :func:`encode_sides`.
+        Section 2; the inverse of :func:`encode_sides`. The paper prints no formula.
 
     Args:
         boxes_N4: (N, 4) xyxy candidates in pixels.
@@ -97,15 +103,30 @@ def decode_sides(
         offsets_N4K: (N, 4, K) offsets from each interval's centre line in interval
             widths.
         scale: length of a segment in extents of the box.
+        decode: ``"argmax"`` or ``"expected"``.
 
     Returns:
         (N, 4) xyxy in pixels, not clipped to the image.
+
+    Raises:
+        ValueError: for another ``decode``.
     """
+    if decode not in DECODES:
+        raise ValueError(
+            f"bbox_head.decode must be one of {list(DECODES)}, not {decode!r}."
+        )
     num_intervals = logits_N4K.shape[-1]
     boxes = _full_precision(boxes_N4)
-    indices_N4 = logits_N4K.argmax(-1)
-    offsets_N4 = _full_precision(offsets_N4K).gather(-1, indices_N4[..., None])[..., 0]
-    steps_N4 = indices_N4 - (num_intervals - 1) / 2 + offsets_N4
+    offsets_N4K = _full_precision(offsets_N4K)
+    if decode == "argmax":
+        places_N4 = logits_N4K.argmax(-1)
+        places_N4 = places_N4 + offsets_N4K.gather(-1, places_N4[..., None])[..., 0]
+    else:
+        # Normalised by way of logarithms: all of them may be tiny.
+        log_p_N4K = functional.logsigmoid(_full_precision(logits_N4K))
+        index_K = torch.arange(num_intervals, device=boxes.device)
+        places_N4 = (log_p_N4K.softmax(-1) * (index_K + offsets_N4K)).sum(-1)
+    steps_N4 = places_N4 - (num_intervals - 1) / 2
     moved = boxes + steps_N4 * interval_widths(boxes, num_intervals, scale)
     first, second = moved[:, :2], moved[:, 2:]
     return torch.cat([torch.minimum(first, second), torch.maximum(first, second)], 1)

@@ -151,8 +151,17 @@ def test_limit_is_exact_and_a_custom_one_is_taken():
     want = torch.tensor([-4.0, -4.0, 0.3, 4.0, 4.0])
     assert torch.equal(limited_log_var(values), want)
     assert torch.equal(limited_log_var(values, 2.0), values.clamp(-2, 2))
-    with pytest.raises(ValueError, match="log_var_limit"):
-        limited_log_var(values, 0.0)
+    assert torch.equal(limited_log_var(values, (-5.0, 1.0)), values.clamp(-5, 1))
+    for wrong in (0.0, (1.0, 2.0), (-1.0, 0.0)):
+        with pytest.raises(ValueError, match="log_var_limit"):
+            limited_log_var(values, wrong)
+
+
+def test_each_side_has_its_own_way_back():
+    values = torch.tensor([-9.0, -3.0, 2.0, 2.0], requires_grad=True)
+    pull = torch.tensor([1.0, 1.0, -1.0, 1.0])
+    (limited_log_var(values, [-4, 1]) * pull).sum().backward()
+    assert values.grad.tolist() == [0.0, 1.0, 0.0, 1.0]
 
 
 @given(log_var_rows)

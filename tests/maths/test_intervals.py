@@ -149,6 +149,52 @@ def test_one_interval_is_plain_regression(pair):
 
 
 @settings(max_examples=30, deadline=None)
+@given(box_pairs, counts, st.integers(0, 1000), st.sampled_from([0.5, 1.0, 2.0]))
+def test_expected_sides_against_a_loop(pair, count, seed, scale):
+    boxes = pair[0]
+    logits, offsets, _ = random_outputs(seed, count, len(boxes))
+    found = decode_sides(boxes, logits, offsets, scale, "expected")
+    for box, t, d, got in zip(boxes, logits, offsets, found, strict=True):
+        sides = []
+        for side in range(4):
+            extent = max(float(box[side % 2 + 2] - box[side % 2]), MIN_EXTENT_PX)
+            mass = place = 0.0
+            for k in range(count):
+                p = 1 / (1 + math.exp(-float(t[side, k])))
+                mass += p
+                place += p * (k - (count - 1) / 2 + float(d[side, k]))
+            sides.append(float(box[side]) + place / mass * extent * scale / count)
+        want = [min(sides[0], sides[2]), min(sides[1], sides[3])]
+        want += [max(sides[0], sides[2]), max(sides[1], sides[3])]
+        assert got.tolist() == pytest.approx(want, rel=1e-9, abs=1e-6)
+
+
+def test_expected_side_between_two_intervals_does_not_jump():
+    box = torch.tensor([[0.0, 0, 80, 80]], dtype=torch.float64)
+    offsets = torch.zeros(1, 4, 8, dtype=torch.float64)
+    offsets[..., 3], offsets[..., 4] = 0.5, -0.5
+    for lead in (-0.01, 0.0, 0.01):
+        logits = torch.full((1, 4, 8), -60.0, dtype=torch.float64)
+        logits[..., 3], logits[..., 4] = 1.0, 1.0 + lead
+        torch.testing.assert_close(
+            decode_sides(box, logits, offsets, 1, "expected"), box
+        )
+    logits = torch.full((1, 4, 8), -900.0)
+    assert decode_sides(box, logits, offsets, 1, "expected").isfinite().all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(box_pairs, counts)
+def test_sure_intervals_are_decoded_alike(pair, count):
+    boxes, targets = pair
+    indices, offsets = encode_sides(boxes, targets, count)
+    logits, steps = outputs_for(indices, offsets, count)
+    sure = torch.where(logits == logits.amax(-1, keepdim=True), 60.0, -60.0).double()
+    by_mean = decode_sides(boxes, sure, steps, 1.0, "expected")
+    torch.testing.assert_close(by_mean, decode_sides(boxes, sure, steps))
+
+
+@settings(max_examples=30, deadline=None)
 @given(box_pairs, counts, st.floats(0.2, 5), st.floats(-300, 300))
 def test_scaling_and_shifting_the_image_changes_no_target(pair, count, zoom, shift):
     boxes, targets = pair

@@ -7,7 +7,7 @@ import torch
 from mmdet.models.task_modules import AnchorGenerator
 from mmengine.config import ConfigDict
 
-from ssod_mm.models.dense.anchors import matched_rows
+from ssod_mm.models.dense.anchors import anchor_lesson, matched_rows
 from ssod_mm.models.dense.rcnn import student_lesson
 from ssod_mm.models.dense.settings import DenseStage
 from tests.models.builders import batch, total
@@ -185,6 +185,71 @@ def test_pseudo_boxes_leave_the_variances_alone():
     total(losses).backward()
     assert not model.student.roi_head.bbox_head.fc_reg.log_var.weight.grad.any()
     assert model.student.roi_head.bbox_head.fc_reg.weight.grad.any()
+
+
+SCALED = torch.tensor([[-0.8, 0.1, 90], [0.05, 0.7, 3], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("ignore_thr", [None, 0.3])
+def test_background_anchors_are_partners_of_the_teachers(ignore_thr):
+    """A loop over the teacher's anchors, in a view that is flipped, smaller, sheared."""
+    model = build_dense(dict(rpn=dict(tau=0.5, ignore_thr=ignore_thr)))
+    inputs, samples = batch()
+    _, moved, strong = guidance_of(model, SCALED)
+    rpn, grids = model.student.rpn_head, [(8, 12), (4, 6), (2, 3)]
+    with torch.no_grad():
+        maps = model.teacher.rpn_head(
+            model.teacher.extract_feat(inputs["unsup_teacher"])
+        )[0]
+    anchors = torch.cat(rpn.prior_generator.grid_priors(grids, device="cpu"))
+    corners = anchors[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    there = corners @ SCALED[:2, :2].T + SCALED[:2, 2]
+    mapped = torch.cat([there.amin(1), there.amax(1)], 1)
+    images = torch.zeros(len(mapped), dtype=torch.int64)
+    found = matched_rows(rpn, grids, mapped, images, model.stages["rpn"])
+    partners = list(zip(*(one.tolist() for one in found), strict=True))
+
+    floor = 0.5 if ignore_thr is None else ignore_thr
+    want = []
+    for number in range(len(strong)):
+        scores = torch.cat(
+            [m[number].permute(1, 2, 0).reshape(-1).sigmoid() for m in maps]
+        ).tolist()
+        clear = {
+            row
+            for (row, iou), score in zip(partners, scores, strict=True)
+            if score < floor and iou > 0
+        }
+        looked_at = {
+            row
+            for (row, _), score in zip(partners, scores, strict=True)
+            if score >= floor
+        }
+        want += [row in clear - looked_at for row in range(len(mapped))]
+    stage = model.stages["rpn"]
+    lesson, _ = anchor_lesson(rpn, grids, strong, moved.stages["rpn"], stage)
+    assert lesson.background.tolist() == want
+    everything, _ = anchor_lesson(
+        rpn, grids, strong, moved.stages["rpn"], replace(stage, background="all")
+    )
+    assert 0 < sum(want) < everything.background.sum()
+    assert not (lesson.background & ~everything.background).any()
+
+
+def test_equal_views_teach_the_rpn_what_nms_kept():
+    """Candidates get their kept box and are no background; all others are."""
+    model = build_dense(BOTH, min_box_wh=(0.0, 0.0), min_visible=0.0)
+    found, moved, strong = guidance_of(model)
+    grids = [(8, 12), (4, 6), (2, 3)]
+    weak, stage = found.stages["rpn"], model.stages["rpn"]
+    rpn = model.student.rpn_head
+    lesson, anchors = anchor_lesson(rpn, grids, strong, moved.stages["rpn"], stage)
+    taught = moved.stages["rpn"].alive[weak.clusters]
+    assert lesson.rows.tolist() == weak.rows[taught].tolist()
+    want = torch.ones(len(anchors), dtype=torch.bool).index_fill(0, weak.rows, False)
+    assert torch.equal(lesson.background, want)
+    kept = weak.boxes[weak.kept[weak.clusters[taught]]]
+    torch.testing.assert_close(lesson.targets, kept, atol=1e-3, rtol=0)
 
 
 def test_unsure_candidates_are_neither_taught_nor_background():

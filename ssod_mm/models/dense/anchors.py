@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from mmdet.models.dense_heads import AnchorHead, RPNHead
@@ -109,9 +110,17 @@ def anchor_clusters(
     counts = (sides > 0).all(1) & (scores >= taus_C[labels])
     ranks = torch.where(counts, scores, -1.0)
     kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
-    return gathered(
+    found = gathered(
         kept, clusters, images, rows, labels, scores, priors, boxes, len(anchors_N4)
     )
+    if stage.background == "all":
+        return found
+    metas = [sample.metainfo for sample in samples]
+    _, valid = head.get_anchors(grids, metas, device=device)
+    valid_BN = torch.stack([torch.cat(image) for image in valid])
+    clear_BN = valid_BN & (logits < floors_C.logit()).all(-1)
+    all_priors = anchors_N4.expand(len(samples), -1, -1)
+    return replace(found, all_priors=all_priors, clear=clear_BN)
 
 
 def class_floors(
@@ -206,44 +215,67 @@ def matched_rows(
     return images * num_anchors + index, iou
 
 
-def anchor_losses(
+def clear_partners(
     head: AnchorHead,
-    cls_maps: Maps,
-    box_maps: Maps,
-    samples: SampleList,
+    grids: Sequence[tuple[int, int]],
     found: Clusters,
     stage: DenseStage,
-    class_weights_C: Tensor | None = None,
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The student's losses on its own anchors.
+    num_rows: int,
+) -> Tensor:
+    """Which anchors of the student are partners of clear background (R,).
 
-    Background are the anchors of the view's valid area that correspond to no
-    candidate of the teacher. A candidate whose kept box is not visible in the strong
-    view, or that no anchor overlaps, teaches nothing.
+    Reference:
+        DTG-SSOD, section 3.2: the student samples of teacher samples below tau.
 
     Args:
         head: the student's head.
-        cls_maps: its class logits per level.
-        box_maps: its box outputs per level.
+        grids: height and width of its levels.
+        found: the teacher's clusters, mapped to the strong views.
+        stage: settings.
+        num_rows: R, anchors of the batch.
+    """
+    hits_R = found.all_priors.new_zeros(num_rows)
+    # By image, which bounds the memory: they are all anchors.
+    for number, priors in enumerate(found.all_priors):
+        images = found.images.new_full((len(priors),), number)
+        rows, iou = matched_rows(head, grids, priors, images, stage)
+        clear = found.clear[number] & (iou > 0)
+        hits_R.index_add_(0, rows, clear.to(hits_R))
+    return hits_R > 0
+
+
+def anchor_lesson(
+    head: AnchorHead,
+    grids: Sequence[tuple[int, int]],
+    samples: SampleList,
+    found: Clusters,
+    stage: DenseStage,
+) -> tuple[Lesson, Tensor]:
+    """What the student learns on its own anchors, and the anchors (R, 4).
+
+    Background are the anchors of the view's valid area that are partners of anchors
+    below ``tau``, or with ``stage.background="all"`` of no candidate of the teacher. A
+    candidate whose kept box is not visible in the strong view, or that no anchor
+    overlaps, teaches nothing.
+
+    Args:
+        head: the student's head.
+        grids: height and width of its levels.
         samples: data samples of the strong views.
         found: the teacher's clusters, mapped to the strong views.
         stage: settings.
-        class_weights_C: see :func:`lesson_losses`.
-
-    Returns:
-        See :func:`lesson_losses`.
     """
-    logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
-    grids = [tuple(m.shape[-2:]) for m in cls_maps]
     rows, iou = matched_rows(head, grids, found.priors, found.images, stage)
     unsure, _ = matched_rows(
         head, grids, found.unsure_priors, found.unsure_images, stage
     )
     anchors, valid = head.get_anchors(
-        grids, [sample.metainfo for sample in samples], device=logits.device
+        grids, [sample.metainfo for sample in samples], device=found.priors.device
     )
     anchors_R4 = torch.cat([level for image in anchors for level in image])
     background = torch.cat([level for image in valid for level in image])
+    if stage.background == "partners":
+        background &= clear_partners(head, grids, found, stage, len(background))
     background = background.index_fill(0, torch.cat([rows, unsure]), False)
 
     taught = (found.alive[found.clusters] & (iou > 0)).nonzero(as_tuple=True)[0]
@@ -259,6 +291,33 @@ def anchor_losses(
         num_clusters=len(found),
         background=background,
     )
+    return lesson, anchors_R4
+
+
+def anchor_losses(
+    head: AnchorHead,
+    cls_maps: Maps,
+    box_maps: Maps,
+    samples: SampleList,
+    found: Clusters,
+    stage: DenseStage,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The student's losses on its own anchors, see :func:`anchor_lesson`.
+
+    Args:
+        head: the student's head.
+        cls_maps: its class logits per level.
+        box_maps: its box outputs per level.
+        samples: data samples of the strong views.
+        found: the teacher's clusters, mapped to the strong views.
+        stage: settings.
+
+    Returns:
+        See :func:`lesson_losses`.
+    """
+    logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
+    grids = [tuple(m.shape[-2:]) for m in cls_maps]
+    lesson, anchors_R4 = anchor_lesson(head, grids, samples, found, stage)
     deltas_R4 = flat_maps(box_maps, head.bbox_coder.encode_size).flatten(0, 1)
 
     def box_loss(rows: Tensor, targets: Tensor, _labels_M: Tensor) -> Tensor:
@@ -271,7 +330,7 @@ def anchor_losses(
         return values.reshape(len(rows), -1).sum(1)
 
     losses, stats = lesson_losses(
-        logits, box_loss, lesson, stage, focal_parameters(head), class_weights_C
+        logits, box_loss, lesson, stage, focal_parameters(head)
     )
     scale = getattr(head.loss_cls, "loss_weight", 1.0)
     losses["cls"] = losses["cls"] * scale

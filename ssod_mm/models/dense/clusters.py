@@ -41,6 +41,9 @@ class Clusters:
         unsure_rows: (U,) rows of the priors that teach nothing.
         unsure_images: (U,) their images.
         unsure_priors: (U, 4) the priors themselves.
+        all_priors: (B, N, 4) all anchors of each image, for the background of stages
+            whose priors differ between the views; None elsewhere.
+        clear: (B, N) whether the teacher finds nothing there.
     """
 
     images: Tensor
@@ -56,6 +59,8 @@ class Clusters:
     unsure_rows: Tensor
     unsure_images: Tensor
     unsure_priors: Tensor
+    all_priors: Tensor | None = None
+    clear: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of clusters."""
@@ -143,6 +148,12 @@ class ViewMap:
         kept, alive = self(found.kept_boxes, images[found.kept])
         boxes = clip_boxes(self.unclipped(found.boxes, images), self.sizes[images])
         large = self._is_large(boxes)[:, None]
+        all_priors = found.all_priors
+        if all_priors is not None:
+            numbers = torch.arange(len(all_priors), device=all_priors.device)
+            flat = numbers.repeat_interleave(all_priors.shape[1])
+            mapped = self.unclipped(all_priors.flatten(0, 1), flat)
+            all_priors = mapped.reshape(all_priors.shape)
         return replace(
             found,
             priors=self.unclipped(found.priors, images),
@@ -150,4 +161,5 @@ class ViewMap:
             kept_boxes=kept,
             alive=alive,
             unsure_priors=self.unclipped(found.unsure_priors, found.unsure_images),
+            all_priors=all_priors,
         )

@@ -11,6 +11,7 @@ from ssod_mm.models.heads.quality import SCORE_FACTORS
 
 MODES = ("dense", "sparse", "off")
 BOX_TARGETS = ("kept", "own", "none")
+BACKGROUNDS = ("partners", "all")
 BACKGROUND_NORMS = ("foreground", "all")
 LEVELS = ("floor", "nearest")
 STAGES = ("rpn", "rcnn", "head")
@@ -39,6 +40,9 @@ class DenseStage:
         reg_weight: weight of the box loss.
         rank_weight: beta, weight of rank matching; 0 switches it off.
         temperature: T of rank matching.
+        background: of anchors, what is background: ``"partners"``, as in the paper,
+            of the teacher's anchors below ``tau``; or ``"all"`` that are no partner of
+            a candidate, also those that are no partner at all.
         background_weight: factor on the background part of the classification loss.
         background_norm: the background part is divided by the number of
             ``"foreground"`` candidates, or of ``"all"``.
@@ -63,6 +67,7 @@ class DenseStage:
     reg_weight: float = 1.0
     rank_weight: float = 3.0
     temperature: float = 1.0
+    background: str = "partners"
     background_weight: float = 1.0
     background_norm: str = "foreground"
     min_foreground: float = 0.01
@@ -100,6 +105,7 @@ class DenseStage:
         for name, choices in (
             ("mode", MODES),
             ("box_target", BOX_TARGETS),
+            ("background", BACKGROUNDS),
             ("background_norm", BACKGROUND_NORMS),
             ("kept_by", SCORE_FACTORS),
             ("level", LEVELS),

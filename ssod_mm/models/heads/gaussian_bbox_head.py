@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ssod_mm.maths.gaussians import (
     LOG_VAR_LIMIT,
+    Limit,
     gaussian_kl_loss,
     limited_log_var,
     localization_quality,
@@ -71,9 +72,9 @@ class GaussianBoxBranch:
             their four deltas (LER/PRC, equation 10); ``"sampled"`` sums over the deltas
             and divides by all sampled candidates, as MMDetection does. Both agree where
             a quarter of the samples, the sampler's upper limit, is foreground.
-        log_var_limit: log variances are held within plus and minus this. Without a
-            bound, the loss grows ever steeper as the labelled images are learnt by
-            heart, and training breaks down.
+        log_var_limit: log variances are held within plus and minus this, or within a
+            pair (least, largest). Without a bound below, the loss grows ever steeper
+            as the labelled images are learnt by heart, and training breaks down.
         **kwargs: of the box head.
 
     Raises:
@@ -85,7 +86,7 @@ class GaussianBoxBranch:
         *args: Any,
         kl_weight: float = 1.0,
         loss_norm: str = "foreground",
-        log_var_limit: float = LOG_VAR_LIMIT,
+        log_var_limit: Limit = LOG_VAR_LIMIT,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("reg_predictor_cfg", dict(type="GaussianLinear"))

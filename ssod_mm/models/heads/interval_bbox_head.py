@@ -17,6 +17,7 @@ from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
 from ssod_mm.maths.intervals import (
+    DECODES,
     decode_sides,
     encode_sides,
     interval_losses,
@@ -36,10 +37,13 @@ class IntervalBBoxCoder(BaseBBoxCoder):
         num_intervals: K, intervals of each of the four segments.
         segment_scale: length of a segment in extents of the candidate.
         clip_border: whether decoded boxes are clipped to the image.
+        decode: ``"argmax"`` or ``"expected"``, see
+            :func:`~ssod_mm.maths.intervals.decode_sides`.
         **kwargs: for mmdet's base class.
 
     Raises:
-        ValueError: for a number of intervals below 1 or a scale that is not positive.
+        ValueError: for a number of intervals below 1, a scale that is not positive, or
+            an unknown ``decode``.
     """
 
     def __init__(
@@ -47,9 +51,14 @@ class IntervalBBoxCoder(BaseBBoxCoder):
         num_intervals: int = 30,
         segment_scale: float = 1.0,
         clip_border: bool = True,
+        decode: str = "argmax",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if decode not in DECODES:
+            raise ValueError(
+                f"bbox_head.decode must be one of {list(DECODES)}, not {decode!r}."
+            )
         if int(num_intervals) != num_intervals or num_intervals < 1:
             raise ValueError(
                 "bbox_head.num_intervals must be a whole number of 1 or more, not "
@@ -63,6 +72,7 @@ class IntervalBBoxCoder(BaseBBoxCoder):
         self.num_intervals = int(num_intervals)
         self.segment_scale = float(segment_scale)
         self.clip_border = clip_border
+        self.decode_by = decode
         self.encode_size = 8 * self.num_intervals
 
     def split(self, bbox_pred: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +116,10 @@ class IntervalBBoxCoder(BaseBBoxCoder):
             (N, 4) float32 xyxy in pixels.
         """
         boxes = decode_sides(
-            get_box_tensor(bboxes), *self.split(pred_bboxes), self.segment_scale
+            get_box_tensor(bboxes),
+            *self.split(pred_bboxes),
+            self.segment_scale,
+            self.decode_by,
         )
         if self.clip_border and max_shape is not None:
             height, width = max_shape[:2]
@@ -141,6 +154,8 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
         *args: of ``Shared2FCBBoxHead``.
         num_intervals: K.
         segment_scale: length of a segment in extents of the candidate.
+        decode: how sides are found from the intervals, ``"argmax"`` or ``"expected"``;
+            see :func:`~ssod_mm.maths.intervals.decode_sides`.
         positive_only: eq. 3 as printed, without the intervals that are wrong.
         seg_weight: weight of the interval loss.
         reg_weight: weight of the offset loss.
@@ -159,6 +174,7 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
         *args: Any,
         num_intervals: int = 30,
         segment_scale: float = 1.0,
+        decode: str = "argmax",
         positive_only: bool = False,
         seg_weight: float = 1.0,
         reg_weight: float = 1.0,
@@ -182,6 +198,7 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
             type="IntervalBBoxCoder",
             num_intervals=num_intervals,
             segment_scale=segment_scale,
+            decode=decode,
         )
         kwargs.update(bbox_coder=coder, reg_class_agnostic=True, reg_decoded_bbox=True)
         super().__init__(*args, score_factor=score_factor, **kwargs)
