@@ -1,15 +1,25 @@
 """Time of NMS clustering: python tools/benchmark_clustering.py [--device cuda].
 
-Clusters drawn candidates as dense guidance does, per image and for a batch:
+Clusters drawn candidates as dense guidance does, for one image and for a batch:
 
 - `R-CNN`: 2000 proposals x 80 classes; proposals lie about 20 objects, and each of the
   160,000 scores that reaches tau = 0.45 is a candidate (about 800 of an image);
 - `R-CNN, all`: every one of the 160,000 is a candidate: the worst case;
-- `RPN`: the 267,000 anchors of an 800 x 1333 image, per level, tau = 0.9;
-- `matching`: the RPN's candidates to their partners on another view.
+- `RPN`: the 268,569 anchors of an 800 x 1333 image (padded to 1344), by level; those
+  that overlap an object by half reach tau = 0.9 (about 400 of an image);
+- `matching`: these to their partners on another view;
+- `matching, all`: all 268,569 anchors of each image to theirs, image by image.
+
+Timed of clusters is one call of `nms_clusters` for the batch, from the candidates'
+boxes, scores and groups on the device to the kept boxes and each candidate's cluster:
+sorting, greedy NMS and the search for what suppressed each. Timed of matching is the
+choice of each anchor's level and of its partner there. What comes before (the network,
+comparing scores with tau, decoding boxes, mapping anchors to the other view) is not
+timed: detection without clusters needs all but the last as well. The share of a
+training step is measured by `tools/benchmark_step.py`.
 
 Beside it the time of `mmcv.ops.batched_nms` on the same candidates, which gives the
-kept boxes alone. Medians over the rounds, after a warm-up.
+kept boxes alone. Medians over the rounds, after a warm-up, waiting for the device.
 """
 
 from __future__ import annotations
@@ -32,6 +42,12 @@ from ssod_mm.maths.clustering import nms_clusters
 NUM_CLASSES, NUM_PROPOSALS, NUM_OBJECTS = 80, 2000, 20
 SIZE = (800, 1333)
 STRIDES = (4, 8, 16, 32, 64)
+RCNN_TAU, RPN_TAU = 0.45, 0.9
+TIMED = (
+    "Timed: nms_clusters, from candidates on the device to kept boxes and clusters;\n"
+    "anchor_levels and match_anchors, from mapped anchors to partners.\n"
+    "Not timed: network, thresholds on scores, decoding, mapping between views."
+)
 Drawn = tuple[Tensor, Tensor, Tensor]  # boxes, scores, groups
 
 
@@ -58,6 +74,7 @@ def objects(generator: torch.Generator) -> Tensor:
 def rcnn_candidates(images: int, everything: bool) -> Drawn:
     """Regressed proposals about the objects, whose own class they score high."""
     generator = torch.Generator().manual_seed(0)
+    least = 0.0 if everything else RCNN_TAU
     parts = []
     for image in range(images):
         true = objects(generator)
@@ -68,7 +85,7 @@ def rcnn_candidates(images: int, everything: bool) -> Drawn:
         scores = 0.05 * torch.rand(NUM_PROPOSALS, NUM_CLASSES, generator=generator)
         own = torch.rand(NUM_PROPOSALS, generator=generator).clamp(max=0.99)
         scores[torch.arange(NUM_PROPOSALS), owner % NUM_CLASSES] = own * 0.75
-        rows, labels = (scores >= (0.0 if everything else 0.45)).nonzero(as_tuple=True)
+        rows, labels = (scores >= least).nonzero(as_tuple=True)
         parts.append((boxes[rows], scores[rows, labels], image * NUM_CLASSES + labels))
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
@@ -84,8 +101,8 @@ def grids() -> list[tuple[int, int]]:
     return [(-(-height // s), -(-width // s)) for s in STRIDES]
 
 
-def rpn_candidates(images: int) -> tuple[Drawn, Tensor]:
-    """Anchors that overlap an object by half, regressed; and the anchors themselves."""
+def rpn_candidates(images: int) -> tuple[Drawn, Tensor, Tensor]:
+    """Anchors that overlap an object by half, regressed; these anchors; and all."""
     from ssod_mm.models.dense.statistics import best_overlaps
 
     generator = torch.Generator().manual_seed(0)
@@ -103,7 +120,7 @@ def rpn_candidates(images: int) -> tuple[Drawn, Tensor]:
         parts.append(
             (
                 anchors[near] + 4 * noise,
-                0.9 + 0.1 * overlaps[near],
+                RPN_TAU + (1 - RPN_TAU) * overlaps[near],
                 image * len(STRIDES) + level[near],
                 anchors[near],
             )
@@ -111,7 +128,7 @@ def rpn_candidates(images: int) -> tuple[Drawn, Tensor]:
     boxes, scores, groups, priors = (
         torch.cat(part) for part in zip(*parts, strict=True)
     )
-    return (boxes, scores, groups), priors
+    return (boxes, scores, groups), priors, anchors
 
 
 def median_ms(run: Callable[[], object], rounds: int, device: str) -> float:
@@ -135,7 +152,7 @@ def main() -> None:
     device = arguments.device or get_device()
     rounds, rows = arguments.rounds, []
     for images in sorted({1, arguments.images}):
-        rpn, priors = rpn_candidates(images)
+        rpn, priors, anchors = rpn_candidates(images)
         cases = {"R-CNN": (rcnn_candidates(images, False), 0.5), "RPN": (rpn, 0.7)}
         if not arguments.no_worst_case:
             cases["R-CNN, all"] = (rcnn_candidates(images, True), 0.5)
@@ -156,11 +173,14 @@ def main() -> None:
             rows.append(
                 [images, name, len(boxes), len(kept), f"{mine:.1f}", f"{theirs:.1f}"]
             )
-        priors = priors.to(device)
-        matching = median_ms(lambda p=priors: match(p), rounds, device)
-        rows.append([images, "matching", len(priors), "", f"{matching:.1f}", ""])
-    head = ["images", "stage", "candidates", "kept", "clusters, ms", "batched_nms, ms"]
+        parts = {"matching": [priors], "matching, all": [anchors] * images}
+        for name, part in parts.items():
+            part = [one.to(device) for one in part]
+            took = median_ms(lambda p=part: [match(one) for one in p], rounds, device)
+            rows.append([images, name, sum(map(len, part)), "", f"{took:.1f}", ""])
+    head = ["images", "stage", "candidates", "kept", "ours, ms", "batched_nms, ms"]
     print(AsciiTable([head, *rows], f"NMS clusters on {device}").table)
+    print(TIMED)
 
 
 def match(priors: Tensor) -> tuple[Tensor, Tensor]:

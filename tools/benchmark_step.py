@@ -1,6 +1,7 @@
 """Time and memory of a training step against mmdet's detectors and the limit.
 
     python tools/benchmark_step.py CONFIG [--checkpoint FILE] [--rounds 15] [--amp bf16]
+        [--out FILE.json]
 
 CONFIG is a config of MeanTeacher or of a method on it. In one run, in turn, on the same
 batches, it times one full step (losses, backward, optimiser, EMA) of
@@ -15,6 +16,17 @@ batches, it times one full step (losses, backward, optimiser, EMA) of
 Times of shared machines drift, so what counts is the median of the per-round ratios
 (with quartiles). Memory is the peak of a fresh process per variant (CUDA: of the
 allocator). Give a trained checkpoint: an untrained teacher's boxes are not typical.
+
+Of a `method` that is a DenseGuidanceTeacher it also reports what its clusters cost:
+
+- `clustering`: NMS clusters of the teacher's candidates, of all dense stages;
+- `mapping`: clusters and anchors, from the teacher's view to the student's;
+- `matching`: the student's anchors that correspond to the teacher's;
+- `statistics`: assignment shares and rank agreement, for the log.
+
+These are timed in rounds of their own, since each of their calls waits for the device
+before and after. A round has a step with these waits and one without, on the same
+batch; the share is of the latter.
 """
 
 from __future__ import annotations
@@ -22,13 +34,17 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import pkgutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import torch
 from mmdet.engine.hooks.mean_teacher_hook import MeanTeacherHook
@@ -40,7 +56,6 @@ from mmengine.registry import OPTIM_WRAPPERS, init_default_scope
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.structures import InstanceData
 from terminaltables import AsciiTable
-from torch import nn
 
 from ssod_mm.cli.arguments import add_config_arguments, config_overrides
 from ssod_mm.cli.errors import one_line_errors
@@ -50,6 +65,13 @@ from ssod_mm.engine.runtime import import_custom_modules
 
 VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "limit")
 FRAME_KEYS = ("detector", "data_preprocessor", "semi_train_cfg", "semi_test_cfg")
+# Functions by the names that they are called by; none calls another.
+DENSE_PARTS = {
+    "clustering": ("anchors.nms_clusters", "rcnn.nms_clusters"),
+    "mapping": ("clusters.ViewMap.clusters",),
+    "matching": ("anchors.matched_rows",),
+    "statistics": ("rcnn.assignment_shares", "cluster_losses.rank_agreement"),
+}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -65,6 +87,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--amp", choices=["bf16", "fp16"], help="mixed precision")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, help="default: all")
     parser.add_argument("--no-memory", action="store_true", help="times only")
+    parser.add_argument("--out", help="write the results to this json file")
     parser.add_argument("--memory-of", choices=VARIANTS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -211,6 +234,85 @@ def measure_times(steps: dict[str, Step], batches: list[dict], rounds: int) -> d
     return times
 
 
+@contextmanager
+def timed_calls(parts: Mapping[str, Sequence[str]]) -> Iterator[dict[str, float]]:
+    """Time every call of some functions, waiting for the device.
+
+    Args:
+        parts: for each part the dotted names by which its functions are called.
+
+    Yields:
+        Seconds that each part has taken so far.
+    """
+    spent = dict.fromkeys(parts, 0.0)
+
+    def timed(part: str, function: Callable) -> Callable:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            made = []
+            spent[part] += seconds(lambda: made.append(function(*args, **kwargs)))
+            return made[0]
+
+        return run
+
+    with ExitStack() as patches:
+        for part, names in parts.items():
+            for name in names:
+                function = timed(part, pkgutil.resolve_name(name))
+                patches.enter_context(patch(name, function))
+        yield spent
+
+
+def measure_parts(step: Step, batches: list[dict], rounds: int) -> dict:
+    """Seconds of what clusters cost in a step, and of the step, in every round.
+
+    Args:
+        step: of a ``DenseGuidanceTeacher``, warmed up.
+        batches: collated batches to cycle over.
+        rounds: how many.
+
+    Returns:
+        Lists of seconds by part; those of the step without waits in between as "step".
+    """
+    package = "ssod_mm.models.dense"
+    parts = {
+        part: [f"{package}.{name}" for name in names]
+        for part, names in DENSE_PARTS.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in ("step", *parts)}
+    for index in range(rounds):
+        run = partial(step, batches[index % len(batches)])
+        torch.manual_seed(index)
+        times["step"].append(seconds(run))
+        torch.manual_seed(index)
+        with timed_calls(parts) as spent:
+            run()
+        for part, value in spent.items():
+            times[part].append(value)
+    return times
+
+
+def part_costs(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Medians over the rounds of each part, and of ``all`` together.
+
+    Args:
+        times: what :func:`measure_parts` gave.
+
+    Returns:
+        For each part ``ms``, and ``share`` of the step in [0, 1].
+    """
+    values = {part: times[part] for part in DENSE_PARTS}
+    values["all"] = [sum(one) for one in zip(*values.values(), strict=True)]
+    return {
+        part: dict(
+            ms=1000 * statistics.median(spent),
+            share=statistics.median(
+                [a / b for a, b in zip(spent, times["step"], strict=True)]
+            ),
+        )
+        for part, spent in values.items()
+    }
+
+
 def peak_memory_mib(arguments: argparse.Namespace, variant: str) -> float:
     """Peak memory of a fresh process that trains one variant, in MiB."""
     command = [sys.executable, *sys.argv, "--memory-of", variant]
@@ -268,6 +370,14 @@ def result_table(times: dict[str, list[float]], memory: dict[str, float]) -> str
     return AsciiTable(rows, "training step").table
 
 
+def part_table(costs: dict[str, dict[str, float]]) -> str:
+    """The table of what clusters cost; see :func:`part_costs`."""
+    rows = [["part", "ms / step (median)", "share of the step"]]
+    for part, cost in costs.items():
+        rows.append([part, f"{cost['ms']:.1f}", f"{100 * cost['share']:.2f} %"])
+    return AsciiTable(rows, "clusters in a step of method").table
+
+
 def main() -> None:
     """Run the benchmark."""
     arguments = parse_arguments()
@@ -276,7 +386,9 @@ def main() -> None:
 
 
 def run_benchmark(arguments: argparse.Namespace) -> None:
-    """Time every variant, then measure its memory, and print the table."""
+    """Time every variant, then measure its memory, and print the tables."""
+    from ssod_mm.models import DenseGuidanceTeacher
+
     cfg = resolve_config(
         load_config(arguments.config, arguments.cfg_options),
         amp=arguments.amp,
@@ -293,14 +405,21 @@ def run_benchmark(arguments: argparse.Namespace) -> None:
     names = arguments.variants or [
         name for name in VARIANTS if name != "method" or cfg.model.type != "MeanTeacher"
     ]
-    steps: dict[str, nn.Module] = {
+    steps: dict[str, Step] = {
         name: Step(cfg, name, arguments.checkpoint) for name in names
     }
     times = measure_times(steps, batches, arguments.rounds)
-    memory = {}
+    costs, memory = {}, {}
+    if "method" in steps and isinstance(steps["method"].model, DenseGuidanceTeacher):
+        costs = part_costs(measure_parts(steps["method"], batches, arguments.rounds))
     if not arguments.no_memory:
         memory = {name: peak_memory_mib(arguments, name) for name in steps}
     print(result_table(times, memory))
+    if costs:
+        print(part_table(costs))
+    if arguments.out:
+        results = {"step_s": times, "peak_mib": memory, "clusters": costs}
+        Path(arguments.out).write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -192,9 +192,9 @@ SCALED = torch.tensor([[-0.8, 0.1, 90], [0.05, 0.7, 3], [0, 0, 1]])
 
 @pytest.mark.parametrize("ignore_thr", [None, 0.3])
 def test_background_anchors_are_partners_of_the_teachers(ignore_thr):
-    """A loop over the teacher's anchors, in a view that is flipped, smaller, sheared."""
+    """A loop over the teacher's anchors, in a view flipped, smaller, sheared."""
     model = build_dense(dict(rpn=dict(tau=0.5, ignore_thr=ignore_thr)))
-    inputs, samples = batch()
+    inputs, _ = batch()
     _, moved, strong = guidance_of(model, SCALED)
     rpn, grids = model.student.rpn_head, [(8, 12), (4, 6), (2, 3)]
     with torch.no_grad():
