@@ -41,7 +41,12 @@ def parse_arguments() -> argparse.Namespace:
         help="a run to compare; give the option once for each",
     )
     parser.add_argument("--out", required=True, help="output folder")
-    parser.add_argument("--which", choices=["teacher", "student"], default="teacher")
+    parser.add_argument(
+        "--which",
+        choices=["teacher", "student"],
+        help="default: the one that the config's semi_test_cfg.predict_on names, and "
+        "with --on unlabelled the teacher, whose labels they are",
+    )
     parser.add_argument("--on", choices=["test", "unlabelled"], default="test")
     parser.add_argument(
         "--score-thr",

@@ -22,7 +22,11 @@ def parse_arguments() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument("checkpoint", help="file of weights")
     parser.add_argument("--out", required=True, help="output folder")
-    parser.add_argument("--which", choices=["teacher", "student"], default="teacher")
+    parser.add_argument(
+        "--which",
+        choices=["teacher", "student"],
+        help="default: the one that the config's semi_test_cfg.predict_on names",
+    )
     parser.add_argument(
         "--keep-custom",
         action="store_true",

@@ -23,9 +23,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="file of weights")
     parser.add_argument("images", nargs="+", help="image files, folders of images")
     parser.add_argument("--out", required=True, help="output folder")
-    parser.add_argument("--which", choices=["teacher", "student"], default="teacher")
     parser.add_argument(
-        "--score-thr", type=float, default=0.3, help="least score, 0 to 1"
+        "--which",
+        choices=["teacher", "student"],
+        help="default: the one that the config's semi_test_cfg.predict_on names",
+    )
+    parser.add_argument(
+        "--score-thr", type=float, default=0.3, help="least class probability"
     )
     parser.add_argument("--device", help="default: CUDA if there is any")
     return parser.parse_args()

@@ -118,14 +118,16 @@ def main() -> None:
         from mmengine.model import is_model_wrapper
 
         from ssod_mm.engine.checkpoints import load_weights
+        from ssod_mm.engine.inference import evaluated_model
         from ssod_mm.engine.runtime import build_runner
 
+        which = arguments.which or evaluated_model(load_config(arguments.config))
         runner = build_runner(cfg)
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         members = getattr(model, "members", [model])
         for member, checkpoint in zip(members, arguments.checkpoint, strict=True):
-            load_weights(member, checkpoint, arguments.which or MODELS[0])
+            load_weights(member, checkpoint, which)
         results = runner.test()
         if arguments.out and runner.rank == 0:
             Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ def compare_drawings(
     models: Sequence[ComparedModel],
     sources: Sequence[str | Path],
     out: str | Path,
-    which: str,
+    which: str | None,
     score_thr: float,
     device: str | torch.device,
     truth_file: str | Path | None = None,
@@ -54,8 +54,8 @@ def compare_drawings(
         models: the columns, at least one.
         sources: image files, and folders to search with all that is inside.
         out: folder to write to; made if absent.
-        which: "teacher" or "student".
-        score_thr: least score, in [0, 1].
+        which: "teacher" or "student"; None for the one that the config evaluates.
+        score_thr: least class probability, in [0, 1].
         device: where to run.
         truth_file: COCO json with boxes of the images; None for no truth.
 

@@ -13,7 +13,11 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 
-from ssod_mm.engine.inference import load_detector, plain_detector_cfg
+from ssod_mm.engine.inference import (
+    evaluated_model,
+    load_detector,
+    plain_detector_cfg,
+)
 from ssod_mm.version import __version__
 
 STOCK_TRANSFORMS = {
@@ -178,7 +182,7 @@ def stock_config(cfg: Config, classes: Sequence[str], keep_custom: bool) -> Conf
 def export_detector(
     cfg: Config,
     checkpoint: str | Path,
-    which: str,
+    which: str | None,
     out: str | Path,
     keep_custom: bool = False,
 ) -> tuple[Path, Path]:
@@ -187,7 +191,7 @@ def export_detector(
     Args:
         cfg: the config of the training, resolved.
         checkpoint: its checkpoint.
-        which: "teacher" or "student".
+        which: "teacher" or "student"; None for the one that the config evaluates.
         out: folder to write to; made if absent.
         keep_custom: see :func:`stock_config`.
 
@@ -201,6 +205,7 @@ def export_detector(
     """
     if cfg.get("test_dataloader") is None:
         raise ValueError(f"{cfg.filename} has no test_dataloader")
+    which = which or evaluated_model(cfg)
     model = load_detector(cfg, checkpoint, which, "cpu")
     classes = model.dataset_meta["classes"]
     exported = stock_config(cfg, classes, keep_custom)

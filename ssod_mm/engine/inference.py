@@ -74,15 +74,21 @@ def checkpoint_classes(cfg: Config, checkpoint: str | Path) -> tuple[str, ...]:
     )
 
 
+def evaluated_model(cfg: Config) -> str:
+    """The model that a config evaluates: "student" or, by default, "teacher"."""
+    settings = cfg.model.get("semi_test_cfg") or {}
+    return settings.get("predict_on", "teacher")
+
+
 def load_detector(
-    cfg: Config, checkpoint: str | Path, which: str, device: str | torch.device
+    cfg: Config, checkpoint: str | Path, which: str | None, device: str | torch.device
 ) -> nn.Module:
     """Build the plain detector and give it the teacher's or the student's weights.
 
     Args:
         cfg: the config of the training.
         checkpoint: its checkpoint, or one of a plain detector.
-        which: "teacher" or "student".
+        which: "teacher" or "student"; None for the one that the config evaluates.
         device: where to put it.
 
     Returns:
@@ -96,7 +102,7 @@ def load_detector(
     init_default_scope(cfg.get("default_scope", "mmdet"))
     classes = checkpoint_classes(cfg, checkpoint)
     model = MODELS.build(plain_detector_cfg(cfg))
-    load_weights(model, checkpoint, which)
+    load_weights(model, checkpoint, which or evaluated_model(cfg))
     model.dataset_meta = {"classes": classes}
     return model.to(device).eval()
 

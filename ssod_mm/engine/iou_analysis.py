@@ -55,7 +55,7 @@ class IouAnalysis:
 def analyse_iou(
     cfg: Config,
     checkpoint: str | Path,
-    which: str,
+    which: str | None,
     part: str,
     score_thr: float,
     device: str | torch.device,
@@ -65,7 +65,8 @@ def analyse_iou(
     Args:
         cfg: the config of the training, resolved.
         checkpoint: its checkpoint.
-        which: "teacher" or "student".
+        which: "teacher" or "student"; None for the one that the config evaluates, or
+            on unlabelled images the teacher.
         part: "test", or "unlabelled" for the training images with withheld truth.
         score_thr: least class probability of the boxes whose precision is measured.
         device: where to run.
@@ -80,6 +81,8 @@ def analyse_iou(
     """
     if not 0 <= score_thr <= 1:
         raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+    if which is None and part == "unlabelled":
+        which = "teacher"
     model = load_detector(cfg, checkpoint, which, device)
     loader = Runner.build_dataloader(part_loader_cfg(cfg, part))
     dataset = loader.dataset

@@ -19,7 +19,7 @@ from ssod_mm.evaluation.drawing import draw_detections
 def predict_files(
     cfg: Config,
     checkpoint: str | Path,
-    which: str,
+    which: str | None,
     sources: Sequence[str | Path],
     out: str | Path,
     score_thr: float,
@@ -32,10 +32,10 @@ def predict_files(
     Args:
         cfg: the config of the training, resolved.
         checkpoint: its checkpoint.
-        which: "teacher" or "student".
+        which: "teacher" or "student"; None for the one that the config evaluates.
         sources: image files, and folders to search with all that is inside.
         out: folder to write to; made if absent.
-        score_thr: least score, in [0, 1].
+        score_thr: least class probability, in [0, 1].
         device: where to run.
 
     Returns:
@@ -117,7 +117,7 @@ def coco_content(
     Args:
         predictions: pairs of file name and prediction.
         classes: names behind the labels.
-        score_thr: least score, in [0, 1].
+        score_thr: least class probability, in [0, 1].
 
     Returns:
         ``images``, ``annotations`` (with ``score``) and ``categories``.
@@ -134,7 +134,8 @@ def coco_content(
             }
         )
         found = prediction.pred_instances
-        found = found[found.scores >= score_thr].cpu()
+        sure = found.get("cls_scores", found.scores) >= score_thr
+        found = found[sure].cpu()
         for box, score, label in zip(
             found.bboxes.tolist(),
             found.scores.tolist(),

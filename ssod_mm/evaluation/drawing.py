@@ -156,7 +156,7 @@ def detections_picture(
         source: the image file.
         prediction: with ``pred_instances`` in pixels of the image.
         classes: names behind the labels.
-        score_thr: least score to draw, in [0, 1].
+        score_thr: least class probability to draw, in [0, 1].
 
     Returns:
         (H, W, 3) uint8 BGR, as OpenCV reads and writes it.
@@ -164,16 +164,18 @@ def detections_picture(
     picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
     found = prediction.pred_instances
     # the best are drawn last, on top
-    found = found[found.scores >= score_thr].cpu()
+    sure = found.get("cls_scores", found.scores) >= score_thr
+    found = found[sure].cpu()
     found = found[found.scores.argsort()]
     labels = found.labels.tolist()
+    probabilities = found.get("cls_scores", found.scores).tolist()
     colours = class_colours(len(classes))
     return draw_boxes(
         picture,
         found.bboxes.numpy(),
         [
             f"{classes[label]} {score:.2f}"
-            for label, score in zip(labels, found.scores.tolist(), strict=True)
+            for label, score in zip(labels, probabilities, strict=True)
         ],
         [colours[label][::-1] for label in labels],
     )
@@ -192,7 +194,7 @@ def draw_detections(
         source: the image file.
         prediction: with ``pred_instances`` in pixels of the image.
         classes: names behind the labels.
-        score_thr: least score to draw, in [0, 1].
+        score_thr: least class probability to draw, in [0, 1].
         target: the file to write, of the same format; folders are made.
     """
     picture = detections_picture(source, prediction, classes, score_thr)

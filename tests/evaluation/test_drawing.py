@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -6,9 +7,11 @@ from mmdet.models.data_preprocessors import (
     MultiBranchDataPreprocessor,
 )
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
 from ssod_mm.evaluation.drawing import (
     class_colours,
+    detections_picture,
     draw_boxes,
     enlarged,
     legible_scale,
@@ -56,6 +59,24 @@ def test_boxes_are_drawn_where_they_are():
     assert (columns.min(), rows.min(), columns.max(), rows.max()) == (10, 5, 30, 35)
     assert tuple(picture[5, 20]) == colour
     assert not picture[10:30, 15:25].any()
+
+
+def test_detections_are_drawn_by_their_class_probability(tmp_path):
+    """A head that ranks by p * v has scores below p."""
+    file = tmp_path / "image.png"
+    cv2.imwrite(str(file), np.zeros((80, 120, 3), np.uint8))
+    found = InstanceData(
+        bboxes=torch.tensor([[10.0, 20, 30, 60], [60.0, 20, 100, 60]]),
+        scores=torch.tensor([0.36, 0.3]),
+        cls_scores=torch.tensor([0.9, 0.4]),
+        labels=torch.tensor([0, 1]),
+    )
+    sample = DetDataSample(pred_instances=found)
+    picture = detections_picture(file, sample, ("a", "b"), 0.5)
+    assert picture[21:59, 5:35].any()
+    assert not picture[30:59, 58:102].any()
+    del found.cls_scores
+    assert not detections_picture(file, sample, ("a", "b"), 0.5).any()
 
 
 def test_captions_stay_inside_the_picture():

@@ -99,6 +99,16 @@ def test_detector_is_the_half_that_was_asked_for(trained):
     )
 
 
+def test_without_a_wish_it_is_the_half_that_the_config_evaluates(trained):
+    _, config, weights = trained
+    cfg = Config.fromfile(str(config))
+    for name in ("teacher", "student"):
+        cfg.model.semi_test_cfg = dict(predict_on=name)
+        found = load_detector(cfg, weights, None, "cpu").state_dict()
+        asked = load_detector(cfg, weights, name, "cpu").state_dict()
+        assert all(torch.equal(found[key], asked[key]) for key in asked)
+
+
 def test_pretrained_weights_are_not_asked_for(trained):
     cfg = Config.fromfile(str(trained[1]))
     cfg.model.detector.backbone.init_cfg = dict(type="Pretrained", checkpoint="x.pth")
