@@ -84,7 +84,7 @@ def nms_clusters(
     while len(undecided):
         group, place = _places(groups_N[undecided])
         kept_GS = _kept_of_first(boxes, undecided, group, place, iou_thr, max_pairs)
-        claimed = _first_claim(boxes, undecided, kept_GS[group], iou_thr, max_pairs)
+        claimed = _first_claim(boxes, undecided, group, kept_GS, iou_thr, max_pairs)
         owner_N[undecided] = claimed
         kept = kept_GS[kept_GS >= 0]
         owner_N[kept] = kept  # also those without area, which claim nothing
@@ -152,20 +152,33 @@ def _greedy(boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float) -> Tensor:
 
 
 def _first_claim(
-    boxes: Tensor, undecided: Tensor, kept_NK: Tensor, iou_thr: float, max_pairs: int
+    boxes: Tensor,
+    undecided: Tensor,
+    group: Tensor,
+    kept_GS: Tensor,
+    iou_thr: float,
+    max_pairs: int,
 ) -> Tensor:
     """For each undecided box the best kept one that suppresses it, or -1."""
-    if kept_NK.shape[1] == 0:
+    width = kept_GS.shape[1]
+    if width == 0:
         return torch.full_like(undecided, -1)
-    width = kept_NK.shape[1]
-    falling = torch.arange(width, 0, -1, device=undecided.device)
-    claims = []
     rows = max(1, max_pairs // width)
-    for mine, kept in zip(undecided.split(rows), kept_NK.split(rows), strict=True):
-        iou = pairwise_iou(boxes[mine][:, None], boxes[kept.clamp(min=0)])
-        hits = ((iou > iou_thr) & (kept >= 0)) * falling
-        best = hits.amax(1)
-        which = (width - best).clamp(max=width - 1)
-        owner = kept.gather(1, which[:, None])[:, 0]
-        claims.append(torch.where(best > 0, owner, -1))
-    return torch.cat(claims)
+    parts = zip(undecided.split(rows), group.split(rows), strict=True)
+    return torch.cat(
+        [_best_claim(boxes, part, kept_GS[of], iou_thr) for part, of in parts]
+    )
+
+
+def _best_claim(
+    boxes: Tensor, some_N: Tensor, kept_NK: Tensor, iou_thr: float
+) -> Tensor:
+    """First kept box of each row that suppresses the row's box, or -1 (N,)."""
+    width = kept_NK.shape[1]
+    falling = torch.arange(width, 0, -1, device=kept_NK.device)
+    iou = pairwise_iou(boxes[some_N][:, None], boxes[kept_NK.clamp(min=0)])
+    hits = ((iou > iou_thr) & (kept_NK >= 0)) * falling
+    best = hits.amax(1)
+    which = (width - best).clamp(max=width - 1)
+    owner = kept_NK.gather(1, which[:, None])[:, 0]
+    return torch.where(best > 0, owner, -1)

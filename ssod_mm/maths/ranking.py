@@ -150,6 +150,9 @@ def rank_agreement(
 ) -> Tensor:
     """Mean Spearman correlation of student's and teacher's ranks within clusters.
 
+    Equal values share the mean of their ranks, so that the order of the input does not
+    count.
+
     Args:
         student_M: (M,) student's probabilities.
         teacher_M: (M,) teacher's probabilities.
@@ -157,17 +160,23 @@ def rank_agreement(
         num_clusters: K.
 
     Returns:
-        A scalar in [-1, 1] over the clusters of two or more candidates; 0 if there is
-        none.
+        A scalar in [-1, 1] over the clusters in which neither side is constant, hence
+        of two or more candidates; 0 if there is none.
     """
-    ranks = [
-        cluster_ranks(values.detach(), clusters_M, num_clusters)
-        for values in (student_M, teacher_M)
-    ]
-    squares = (ranks[0] - ranks[1]).square().float()
-    sums = squares.new_zeros(num_clusters).index_add(0, clusters_M, squares)
-    sizes = cluster_sizes(clusters_M, num_clusters)
-    real = sizes > 1
-    cubes = (sizes.float().pow(3) - sizes).clamp(min=1)
-    spearman = torch.where(real, 1 - 6 * sums / cubes, 0.0)
-    return spearman.sum() / real.sum().clamp(min=1)
+
+    def deviations(values_M: Tensor) -> Tensor:
+        # Places from the top and from the bottom, both with ties in the order of the
+        # input: their difference is twice the mean rank less the cluster's mean.
+        fall_M = cluster_ranks(values_M, clusters_M, num_clusters)
+        return fall_M - cluster_ranks(-values_M, clusters_M, num_clusters)
+
+    s_M, t_M = deviations(student_M.detach()), deviations(teacher_M.detach())
+    products_3M = torch.stack([s_M * t_M, s_M * s_M, t_M * t_M])
+    sums_3K = products_3M.new_zeros(3, num_clusters).index_add(
+        1, clusters_M, products_3M
+    )
+    both_K, student_K, teacher_K = sums_3K.double()
+    varies_K = (student_K > 0) & (teacher_K > 0)
+    # without the clamp a constant side gives 0 / 0; with it 0, as both_K is 0 there
+    spearman_K = both_K / (student_K * teacher_K).clamp(min=1).sqrt()
+    return (spearman_K.sum() / varies_K.sum().clamp(min=1)).float()

@@ -7,6 +7,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mmcv.ops import batched_nms
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ssod_mm.maths import clustering
 from ssod_mm.maths.clustering import nms_clusters, pairwise_iou
@@ -101,6 +103,36 @@ def test_kept_boxes_are_those_of_mmcv(rows, iou_thr):
     assert kept.tolist() == keep.tolist()
 
 
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(300, 800),
+    st.integers(10, 60),
+    st.sampled_from([0.3, 0.5, 0.7]),
+    st.sampled_from([2**22, 5000]),
+)
+@settings(deadline=None, max_examples=50)
+def test_kept_real_valued_boxes_are_those_of_mmcv(
+    seed, count, num_groups, iou_thr, max_pairs
+):
+    """Hundreds of overlapping boxes in tens of groups.
+
+    mmcv shifts the groups apart by multiples of the largest coordinate; multiples of
+    1 / 1024 below 36 stay exact under it, so that both see the same IoUs.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 2, generator=generator) * 16
+    sides = 12 + 8 * torch.rand(count, 2, generator=generator)
+    boxes = torch.cat([corners, corners + sides], 1).mul(1024).round() / 1024
+    scores = torch.randperm(count, generator=generator) / count
+    groups = torch.randint(0, num_groups, (count,), generator=generator)
+    _, keep = batched_nms(
+        boxes, scores, groups, dict(type="nms", iou_threshold=iou_thr)
+    )
+    kept, _ = nms_clusters(boxes, scores, groups, iou_thr, max_pairs=max_pairs)
+    assert kept.tolist() == keep.tolist()
+    assert len(kept) < count
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_many_real_valued_boxes(seed):
     """400 overlapping boxes in 2 groups: several rounds, long chains."""
@@ -136,8 +168,26 @@ def test_the_best_kept_box_claims_a_candidate_between_two():
     assert cluster.tolist() == [1, 0, 0]
 
 
+class LargestTensor(TorchDispatchMode):
+    """Counts the elements of the largest tensor that any operation returns."""
+
+    def __init__(self):
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        sizes = [t.numel() for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
+        self.numel = max(self.numel, *sizes, 0)
+        return out
+
+
 def test_memory_is_bounded(monkeypatch):
-    """No tensor of IoUs is larger than asked, with 40 groups of 50 boxes."""
+    """No more IoUs at a time than asked, no tensor beyond the boxes of their pairs.
+
+    3000 boxes apart from each other in 30 groups; 10 boxes of each group are kept in a
+    round, so that all candidates against these are ten times the pairs allowed.
+    """
     seen = []
 
     def watched(a, b):
@@ -146,13 +196,16 @@ def test_memory_is_bounded(monkeypatch):
         return iou
 
     monkeypatch.setattr(clustering, "pairwise_iou", watched)
-    corner = torch.arange(2000.0)[:, None].expand(-1, 2) * 20
+    corner = torch.arange(3000.0)[:, None].expand(-1, 2) * 20
     boxes = torch.cat([corner, corner + 10], 1)
-    kept, _ = nms_clusters(
-        boxes, torch.rand(2000), torch.arange(2000) % 40, 0.5, max_pairs=1000
-    )
-    assert len(kept) == 2000
-    assert max(seen) <= 1000
+    scores = torch.rand(3000, generator=torch.Generator().manual_seed(0))
+    with LargestTensor() as largest:
+        kept, _ = nms_clusters(
+            boxes, scores, torch.arange(3000) % 30, 0.5, max_pairs=3000
+        )
+    assert len(kept) == 3000
+    assert max(seen) <= 3000
+    assert 3000 <= largest.numel <= 4 * 3000
 
 
 def test_nan_scores_are_background():

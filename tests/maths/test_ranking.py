@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ssod_mm.maths.correlation import spearman
 from ssod_mm.maths.ranking import (
     cluster_means,
     cluster_ranks,
@@ -20,6 +21,11 @@ NUM_CLUSTERS = 4
 probability = st.floats(0.0, 1.0, allow_nan=False)
 rows = st.lists(
     st.tuples(probability, probability, st.integers(0, NUM_CLUSTERS - 1)), max_size=12
+)
+# Few different values: most clusters have ties, many are constant.
+level = st.sampled_from([0.0, 0.1, 0.25, 0.5, 1.0])
+tied_rows = st.lists(
+    st.tuples(level, level | probability, st.integers(0, NUM_CLUSTERS - 1)), max_size=30
 )
 
 
@@ -139,6 +145,49 @@ def test_rank_agreement_of_equal_reversed_and_mixed_orders():
     # the second cluster has one candidate and does not count
     two = torch.tensor([0, 0, 1])
     assert rank_agreement(mixed, teacher, two, 2).item() == -1.0
+
+
+def slow_rank_agreement(student, teacher, clusters):
+    results = []
+    for number in range(NUM_CLUSTERS):
+        mine = clusters == number
+        result = spearman(student[mine], teacher[mine]).item()
+        if not math.isnan(result):
+            results.append(result)
+    return sum(results) / len(results) if results else 0.0
+
+
+@given(rows | tied_rows)
+@example([(0.5, 0.1, 0), (0.5, 0.2, 0), (0.5, 0.3, 0)])
+@example([(0.5, 0.1, 2), (0.5, 0.2, 2), (0.7, 0.2, 2), (0.7, 0.1, 1), (0.8, 0.1, 1)])
+@settings(deadline=None, max_examples=150)
+def test_rank_agreement_equals_the_loop(drawn):
+    student, teacher, clusters = tensors(drawn)
+    want = slow_rank_agreement(student, teacher, clusters)
+    for pair in ((student, teacher), (teacher, student)):
+        got = rank_agreement(*pair, clusters, NUM_CLUSTERS)
+        assert got.item() == pytest.approx(want, abs=1e-6)
+
+
+def test_rank_agreement_of_ties():
+    # ranks (1.5, 1.5, 3) and (1, 2, 3) less their mean 2: (-0.5, -0.5, 1) and
+    # (-1, 0, 1), so 1.5 / sqrt(1.5 * 2) = 0.8660
+    student = torch.tensor([0.5, 0.5, 0.1, 0.7, 0.7, 0.2])
+    teacher = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5, 0.3])
+    one = torch.zeros(3).long()
+    got = rank_agreement(student[:3], teacher[:3], one, 1)
+    assert got.item() == pytest.approx(0.8660, abs=1e-4)
+    assert rank_agreement(student[:2], teacher[:2], one[:2], 1).item() == 0
+    # the constant second cluster and the single candidate do not count
+    clusters = torch.tensor([0, 0, 0, 1, 1, 2])
+    assert rank_agreement(student, teacher, clusters, 3).item() == got.item()
+
+
+def test_rank_agreement_does_not_wait_for_the_device():
+    """A tensor on "meta" has no values, so that nothing may depend on them."""
+    scores = torch.zeros(5, device="meta", dtype=torch.bfloat16)
+    clusters = torch.zeros(5, device="meta", dtype=torch.long)
+    assert rank_agreement(scores, scores, clusters, 3).shape == ()
 
 
 def test_no_candidates():
