@@ -11,7 +11,9 @@ batches, it times one full step (losses, backward, optimiser, EMA) of
 - `semi_base`: mmdet's SemiBaseDetector with mmdet's EMA;
 - `soft_teacher`: mmdet's SoftTeacher with mmdet's EMA;
 - `limit`: one student forward and backward on the joint batch, one teacher forward,
-  optimiser and EMA: no mean teacher can do with less.
+  optimiser and EMA: no mean teacher can do with less;
+- `against`: the model of another config (--against), such as the mean teacher with a
+  plain box head beside a method that brings its own head.
 
 Times of shared machines drift, so what counts is the median of the per-round ratios
 (with quartiles). Memory is the peak of a fresh process per variant (CUDA: of the
@@ -63,7 +65,7 @@ from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.runtime import import_custom_modules
 
-VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "limit")
+VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "limit", "against")
 FRAME_KEYS = ("detector", "data_preprocessor", "semi_train_cfg", "semi_test_cfg")
 # Functions by the names that they are called by; none calls another.
 DENSE_PARTS = {
@@ -81,6 +83,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     add_config_arguments(parser)
     parser.add_argument("--checkpoint", help="weights of teacher and student")
+    parser.add_argument("--against", metavar="CONFIG", help="a config to compare with")
+    parser.add_argument("--against-checkpoint", metavar="FILE", help="its weights")
     parser.add_argument("--rounds", type=int, default=15, help="timed rounds")
     parser.add_argument("--batches", type=int, default=4, help="batches to cycle over")
     parser.add_argument("--score-thr", type=float, help="pseudo labels, all variants")
@@ -135,11 +139,18 @@ class Step:
         cfg: resolved config.
         variant: one of ``VARIANTS``.
         checkpoint: weights, or None.
+        model: config of the model; None for that of ``cfg``.
     """
 
-    def __init__(self, cfg: Config, variant: str, checkpoint: str | None) -> None:
+    def __init__(
+        self,
+        cfg: Config,
+        variant: str,
+        checkpoint: str | None,
+        model: ConfigDict | None = None,
+    ) -> None:
         self.variant = variant
-        self.model = MODELS.build(variant_config(cfg.model, variant))
+        self.model = MODELS.build(variant_config(model or cfg.model, variant))
         self.model.init_weights()
         if checkpoint:
             load_checkpoint(self.model, checkpoint, map_location="cpu")
@@ -385,29 +396,49 @@ def main() -> None:
         run_benchmark(arguments)
 
 
-def run_benchmark(arguments: argparse.Namespace) -> None:
-    """Time every variant, then measure its memory, and print the tables."""
-    from ssod_mm.models import DenseGuidanceTeacher
+def compared_configs(arguments: argparse.Namespace) -> tuple[Config, Config | None]:
+    """The config, resolved, and the one to compare with.
 
+    Raises:
+        ValueError: that one is asked for, but not named.
+    """
     cfg = resolve_config(
         load_config(arguments.config, arguments.cfg_options),
         amp=arguments.amp,
         **config_overrides(arguments),
     )
+    other = None
+    if arguments.against:
+        other = load_config(arguments.against, arguments.cfg_options)
+    elif "against" in (arguments.variants or ()):
+        raise ValueError("--variants against needs --against CONFIG")
+    if arguments.score_thr is not None:
+        for one in filter(None, (cfg, other)):
+            one.model.semi_train_cfg.score_thr = arguments.score_thr
+    return cfg, other
+
+
+def run_benchmark(arguments: argparse.Namespace) -> None:
+    """Time every variant, then measure its memory, and print the tables."""
+    from ssod_mm.models import DenseGuidanceTeacher
+
+    cfg, other = compared_configs(arguments)
     import_custom_modules(cfg)
     init_default_scope("mmdet")
-    if arguments.score_thr is not None:
-        cfg.model.semi_train_cfg.score_thr = arguments.score_thr
     batches = collated_batches(cfg, arguments.batches)
+
+    def step(name: str) -> Step:
+        if name == "against":
+            return Step(cfg, "method", arguments.against_checkpoint, other.model)
+        return Step(cfg, name, arguments.checkpoint)
+
     if arguments.memory_of:
-        report_memory(Step(cfg, arguments.memory_of, arguments.checkpoint), batches)
+        report_memory(step(arguments.memory_of), batches)
         return
-    names = arguments.variants or [
-        name for name in VARIANTS if name != "method" or cfg.model.type != "MeanTeacher"
-    ]
-    steps: dict[str, Step] = {
-        name: Step(cfg, name, arguments.checkpoint) for name in names
-    }
+    no_method = cfg.model.type == "MeanTeacher"
+    left_out = {"method": no_method, "against": other is None}
+    names = arguments.variants or [one for one in VARIANTS if not left_out.get(one)]
+    steps = {name: step(name) for name in names}
     times = measure_times(steps, batches, arguments.rounds)
     costs, memory = {}, {}
     if "method" in steps and isinstance(steps["method"].model, DenseGuidanceTeacher):

@@ -56,6 +56,15 @@ def test_other_methods_have_no_such_share(config, tmp_path, capsys):
     assert "clustering" not in capsys.readouterr().out
 
 
+def test_beside_another_config(config, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    results = run_benchmark(config, out, "against", "--against", config)
+    assert list(results["step_s"]) == ["against"]
+    with pytest.raises(SystemExit):
+        run_benchmark(config, out, "against")
+    assert "--against CONFIG" in capsys.readouterr().err
+
+
 def test_calls_are_timed_only_inside(step_tool, monkeypatch):
     monkeypatch.setattr(anchors, "box_areas", lambda value: sleep(0.02) or value)
     name, before = "ssod_mm.models.dense.anchors.box_areas", anchors.box_areas
