@@ -7,7 +7,7 @@ Command: python tools/train.py dtg/dtg_ifrcnn_mnv2_short_folder_p10.py
 _base_ = [
     "../_base_/short/folder.py",
     "../_base_/heads/interval_few_labels.py",
-    "../_base_/short/dtg.py",
+    "../_base_/short/dtg_folder.py",
 ]
 
 percent = 10
