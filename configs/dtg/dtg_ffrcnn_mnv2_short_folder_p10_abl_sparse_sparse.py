@@ -6,7 +6,9 @@ _base_ = "./dtg_ffrcnn_mnv2_short_folder_p10.py"
 # to `score_thr` boxes are ignored.
 model = dict(
     detector=dict(train_cfg=_base_.unsure),
-    dense=dict(rpn=dict(mode="sparse"), rcnn=dict(mode="sparse", tau=0.2)),
+    dense=dict(
+        rpn=dict(mode="sparse"), rcnn=dict(mode="sparse", tau=0.2, max_proposals=None)
+    ),
     semi_train_cfg=dict(
         ignore_thr=0.2, unsup_loss_weights=dict(loss_rpn_bbox=0.0, loss_bbox=0.0)
     ),

@@ -12,7 +12,8 @@ _base_ = [
 
 percent = 10
 teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10.py"
-# As with Gaussian boxes. The interval head calls its box losses otherwise.
+# As with Gaussian boxes. The interval head calls its box losses otherwise, and has more
+# of them by its own weights.
 model = dict(
     _base_.method,
     detector=dict(_base_.head, train_cfg=_base_.unsure),
@@ -20,7 +21,7 @@ model = dict(
     semi_train_cfg=dict(
         ignore_thr=0.2,
         unsup_loss_weights=dict(
-            loss_rpn_bbox=0.0, loss_bbox_seg=0.25, loss_bbox_reg=0.25
+            loss_rpn_bbox=0.0, loss_bbox_seg=0.06, loss_bbox_reg=0.12
         ),
     ),
 )
