@@ -8,7 +8,7 @@ it as it is: standard and cascade heads, one forward pass, mask heads, any sampl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -69,19 +69,42 @@ def replaced_roi_loss(detector: BaseDetector, loss: RoILoss) -> Iterator[None]:
     Args:
         detector: a detector with a standard or cascade RoI head.
         loss: from the candidates of one stage to a loss dict.
+
+    Raises:
+        ValueError: the RoI head did not ask a box head for its loss; names the config
+            key.
     """
     heads = box_heads(detector)
+    asked: set[int] = set()
     for stage, head in enumerate(heads):
-        head.loss_and_target = partial(_loss_and_target, loss, head, stage)
+        head.loss_and_target = partial(_loss_and_target, loss, asked, head, stage)
     try:
         yield
     finally:
         for head in heads:
             del head.loss_and_target
+    if len(asked) < len(heads):
+        raise ValueError(
+            f"model.detector.roi_head.type={type(detector.roi_head).__name__!r} "
+            "computes its box losses by itself, so that those of pseudo labels cannot "
+            "take their place: use StandardRoIHead or CascadeRoIHead."
+        )
+
+
+def pseudo_label_losses(detector: BaseDetector) -> AbstractContextManager[None]:
+    """Let heads that tell pseudo labels from true boxes compute the former's loss.
+
+    Args:
+        detector: a detector of any kind; one without such heads stays as it is.
+    """
+    if not any(hasattr(head, "unlabelled_loss") for head in box_heads(detector)):
+        return nullcontext()
+    return replaced_roi_loss(detector, lambda made: own_losses(made, made.bbox_weights))
 
 
 def _loss_and_target(
     loss: RoILoss,
+    asked: set[int],
     head: nn.Module,
     stage: int,
     cls_score: Tensor,
@@ -91,6 +114,7 @@ def _loss_and_target(
     rcnn_train_cfg: ConfigDict,
 ) -> dict:
     """What ``BBoxHead.loss_and_target`` gives, with another loss."""
+    asked.add(stage)
     targets = head.get_targets(sampling_results, rcnn_train_cfg)
     candidates = Candidates(
         head, stage, cls_score, bbox_pred, rois, sampling_results, *targets

@@ -17,11 +17,12 @@ from tests.models.builders import (
     total,
     trainable,
 )
-from tests.models.dense_builders import FOCAL
+from tests.models.dense_builders import FOCAL, build_dense, focal_cfg
 from tests.models.gaussian_builders import (
     SWITCHES,
     build_lerprc,
     gaussian_cfg,
+    spread_variances,
     watch,
     with_heads,
 )
@@ -68,12 +69,38 @@ def test_one_class_and_no_sampled_roi():
     assert all(p.grad is not None for p in trainable(model.student).values())
 
 
-def test_variances_learn_from_labelled_images_alone():
-    model = build_lerprc(sup_weight=0.0)
-    total(model.loss(*batch())).backward()
+@pytest.mark.parametrize("kind", ["LerPrcTeacher", "MeanTeacher", "CertaintyTeacher"])
+def test_variances_learn_from_labelled_images_alone(kind):
+    model = build_lerprc(model=dict(type=kind), sup_weight=0.0)
+    assert_means_alone_learn(model, model.loss(*batch()))
+
+
+def test_variances_learn_from_labelled_images_alone_in_sparse_stages():
+    sparse = dict(mode="sparse")
+    cfg = focal_cfg(type="GaussianBBoxHead")
+    dense = dict(rpn=sparse, rcnn=dict(tau=0.45, **sparse))
+    model = build_dense(dense, cfg=cfg, sup_weight=0.0, score_thr=0.45)
+    spread_variances(model.student)
+    assert_means_alone_learn(model, model.loss(*batch()))
+
+
+def assert_means_alone_learn(model, losses):
+    total(losses).backward()
     layer = model.student.roi_head.bbox_head.fc_reg
     assert layer.weight.grad.abs().sum() > 0
     assert layer.log_var.weight.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize("kind", ["LerPrcTeacher", "MeanTeacher"])
+def test_an_roi_head_with_losses_of_its_own_is_refused(kind):
+    """Its losses would be those of true boxes, and nothing would tell."""
+    cfg = gaussian_cfg()
+    cfg["roi_head"]["type"] = "PISARoIHead"
+    sampler = dict(type="ScoreHLRSampler", num=32, pos_fraction=0.25)
+    cfg["train_cfg"]["rcnn"].update(sampler=sampler, isr=None, carl=None)
+    model = build_lerprc(cfg, model=dict(type=kind))
+    with pytest.raises(ValueError, match=r"PISARoIHead.* use StandardRoIHead"):
+        model.loss(*batch())
 
 
 def test_the_teachers_features_do_not_outlive_the_step():

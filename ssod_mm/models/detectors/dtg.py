@@ -300,5 +300,5 @@ class DenseGuidanceTeacher(MeanTeacher):
         samples = pseudo_labelled(samples, sparse)
         if name != "rcnn":
             return assigned_anchor_losses(head, name == "rpn", maps, samples)
-        with self.class_weighting():
+        with self.class_weighting(), self.roi_losses(sparse, samples):
             return assigned_roi_losses(self.student, features, maps, samples)

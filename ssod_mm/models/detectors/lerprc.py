@@ -8,6 +8,7 @@ by what the teacher says of the candidate itself.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,7 +28,7 @@ from ssod_mm.maths.reweighting import (
 from ssod_mm.models.class_balance import box_heads
 from ssod_mm.models.detectors.lerprc_settings import LerConfig, PrcConfig
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
-from ssod_mm.models.features import Features, use_features
+from ssod_mm.models.features import use_features
 from ssod_mm.models.heads.quality import with_quality
 from ssod_mm.models.rescoring import RescorableBoxes, rescore, teacher_rois
 from ssod_mm.models.roi_losses import (
@@ -158,31 +159,21 @@ class LerPrcTeacher(MeanTeacher):
         """
         return guidance.replace(super().to_student_view(guidance, weak, strong))
 
-    def guided_loss(
-        self,
-        features: Features,
-        samples: SampleList,
-        guidance: RescorableBoxes,
-        weight: float,
-    ) -> dict[str, Tensor]:
-        """The detector's losses with the RoI losses reweighted.
+    def roi_losses(
+        self, guidance: RescorableBoxes, samples: SampleList
+    ) -> AbstractContextManager[None]:
+        """Context in which :meth:`roi_loss` makes the RoI losses.
 
         The RPN learns from the pseudo labels as from true boxes. The RoI head assigns,
-        samples and forwards its candidates once; :meth:`roi_loss` makes both losses of
-        that one pass.
+        samples and forwards its candidates once, and both losses are made of that one
+        pass.
 
         Args:
-            features: feature maps of the strong views.
-            samples: their data samples.
             guidance: pseudo labels in strong-view pixels.
-            weight: alpha of this iteration.
-
-        Returns:
-            Weighted losses and diagnostics, named ``unsup_*``.
+            samples: data samples of the strong views.
         """
         loss = partial(self.roi_loss, guidance, samples)
-        with replaced_roi_loss(self.student, loss):
-            return super().guided_loss(features, samples, guidance, weight)
+        return replaced_roi_loss(self.student, loss)
 
     def roi_loss(
         self, guidance: RescorableBoxes, samples: SampleList, candidates: Candidates

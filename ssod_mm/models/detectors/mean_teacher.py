@@ -34,6 +34,7 @@ from ssod_mm.models.pseudo_labels import (
     pseudo_labelled,
     teaching_stats,
 )
+from ssod_mm.models.roi_losses import pseudo_label_losses
 from ssod_mm.structures import PseudoBoxes, TeachingStep
 
 
@@ -291,11 +292,27 @@ class MeanTeacher(SemiBaseDetector):
             Weighted losses; every trainable parameter of the student stays in the
             graph, with pseudo labels or without.
         """
-        losses = self.student_loss(features, pseudo_labelled(samples, guidance))
+        with self.roi_losses(guidance, samples):
+            losses = self.student_loss(features, pseudo_labelled(samples, guidance))
         if not any(len(pseudo) for pseudo in guidance.instances):
             weight = weight * self.settings.empty_weight
         losses = self.settings.weigh_unsup_losses(losses)
         return rename_loss_dict("unsup_", reweight_loss_dict(losses, weight))
+
+    def roi_losses(
+        self, guidance: PseudoBoxes, samples: SampleList
+    ) -> AbstractContextManager[None]:
+        """Context in which the RoI losses are those of pseudo labels.
+
+        Args:
+            guidance: pseudo labels in strong-view pixels.
+            samples: data samples of the strong views.
+
+        Returns:
+            Here: a Gaussian box head learns its means alone, any other head as from
+            true boxes.
+        """
+        return pseudo_label_losses(self.student)
 
     def student_loss(self, features: Features, samples: SampleList) -> dict:
         """The detector's own losses from features already computed.
