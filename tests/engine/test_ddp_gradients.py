@@ -24,6 +24,21 @@ def dense_cfg(cfg):
     return cfg
 
 
+def lerprc_cfg(cfg):
+    """The same run by LER/PRC, each loss divided by the number of candidates.
+
+    With a mean over the foreground, each process divides by its own number of them.
+    """
+    model = cfg["model"]
+    norms = dict(ler=dict(reg_norm="sampled"), prc=dict(cls_norm="joint"))
+    model.update(type="LerPrcTeacher", **norms)
+    head = model["detector"]["roi_head"]["bbox_head"]
+    head.update(type="GaussianBBoxHead", loss_norm="sampled")
+    # few enough that every image has as many
+    model["detector"]["train_cfg"]["rcnn"]["sampler"]["num"] = 16
+    return cfg
+
+
 @pytest.fixture(scope="module")
 def cfgs(tmp_path_factory):
     """For each kind of training: model, data and ratio."""
@@ -32,6 +47,7 @@ def cfgs(tmp_path_factory):
     for name, cfg in (
         ("supervised", tiny_supervised_cfg(data, batch_size=BATCH_SIZE)),
         ("mean_teacher", tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE)),
+        ("lerprc", lerprc_cfg(tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE))),
         ("dtg", dense_cfg(tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE))),
     ):
         use_first_sampler(cfg["model"].get("detector", cfg["model"]))
@@ -61,7 +77,7 @@ def ranks(cfgs, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("name", ["supervised", "mean_teacher", "dtg"])
+@pytest.mark.parametrize("name", ["supervised", "mean_teacher", "lerprc", "dtg"])
 def test_gradients_equal_those_of_the_joint_batch(cfgs, ranks, name):
     joint = gradients(cfgs[name], WORLD_SIZE * BATCH_SIZE, iteration=1)
     first, second = ranks[name]

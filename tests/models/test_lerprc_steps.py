@@ -55,8 +55,10 @@ def test_one_class_and_no_sampled_roi():
     inputs, samples = batch()
     for one in samples["sup"]:
         one.gt_instances.labels = torch.zeros_like(one.gt_instances.labels)
-    total(model.loss(inputs, samples)).backward()
-    assert all(p.grad is not None for p in trainable(model.student).values())
+    value = total(model.loss(inputs, samples))
+    assert torch.isfinite(value)
+    value.backward()
+    assert_finite_gradients(model)
 
     model = build_lerprc(score_thr=1.0, empty_weight=1.0)
     # No proposal survives this size and without boxes none is added.
@@ -66,13 +68,35 @@ def test_one_class_and_no_sampled_roi():
     value = total(losses)
     assert torch.isfinite(value)
     value.backward()
-    assert all(p.grad is not None for p in trainable(model.student).values())
+    assert_finite_gradients(model)
 
 
 @pytest.mark.parametrize("kind", ["LerPrcTeacher", "MeanTeacher", "CertaintyTeacher"])
 def test_variances_learn_from_labelled_images_alone(kind):
     model = build_lerprc(model=dict(type=kind), sup_weight=0.0)
     assert_means_alone_learn(model, model.loss(*batch()))
+
+
+def assert_finite_gradients(model):
+    grads = [parameter.grad for parameter in trainable(model.student).values()]
+    assert all(grad is not None and grad.isfinite().all() for grad in grads)
+
+
+@pytest.mark.parametrize("branch", ["sup", "unsup"])
+def test_batches_of_one_kind_and_burn_in(branch):
+    """A batch drawn from the union may lack labelled or unlabelled images."""
+    for burn_in in (0, 5):
+        model = build_lerprc(burn_in=burn_in)
+        inputs, samples = batch()
+        for key in [key for key in inputs if not key.startswith(branch)]:
+            del inputs[key], samples[key]
+        losses = model.loss(inputs, samples)
+        value = total(losses)
+        assert torch.isfinite(value)
+        value.backward()
+        assert_finite_gradients(model)
+        learns = branch == "unsup" and burn_in == 0
+        assert ("unsup_prc_fg_reliability" in losses) == learns
 
 
 def test_variances_learn_from_labelled_images_alone_in_sparse_stages():
@@ -188,16 +212,19 @@ def test_prc_normalises_a_focal_loss_once():
     torch.testing.assert_close(got["loss_cls"], 0.25 * rows.sum())
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16])
-def test_bfloat16_step(dtype):
-    model = build_lerprc()
+@pytest.mark.parametrize("detector", ["faster", "cascade"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_step(detector, dtype):
+    model = build_lerprc(detector)
     keep_detection_ops_in_float32(model)
     with torch.autocast("cpu", dtype):
         losses = model.loss(*batch())
     value = total(losses)
     value.backward()
     assert torch.isfinite(value)
-    assert losses["unsup_loss_cls"].dtype == torch.float32
+    assert_finite_gradients(model)
+    prefix = "unsup_s0." if detector == "cascade" else "unsup_"
+    assert losses[f"{prefix}loss_cls"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
