@@ -140,10 +140,16 @@ def test_reductions():
         head.loss(cls_score, bbox_pred, rois, *targets, reduction_override=how)
         for how in ("none", "mean")
     )
+    # mmdet's classification loss is divided by a number, and refuses this
+    summed = head.loss(None, bbox_pred, rois, *targets, reduction_override="sum")
+    classes = head.loss(cls_score, None, rois, *targets)
+    assert not any("bbox" in key for key in classes)
+    torch.testing.assert_close(classes["loss_cls"], mean["loss_cls"])
     for key in ("loss_bbox_seg", "loss_bbox_reg"):
         assert none[key].shape == (8, 4)
         assert not none[key][5:].any()
         torch.testing.assert_close(none[key][:5].mean(), mean[key])
+        torch.testing.assert_close(none[key].sum(), summed[key])
 
 
 def test_share_of_sides_in_the_right_interval():

@@ -215,33 +215,49 @@ def matched_rows(
     return images * num_anchors + index, iou
 
 
-def clear_partners(
+def partners(
     head: AnchorHead,
     grids: Sequence[tuple[int, int]],
     found: Clusters,
     stage: DenseStage,
-    num_rows: int,
-) -> Tensor:
-    """Which anchors of the student are partners of clear background (R,).
+    num_anchors: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The student's anchors of the teacher's candidates, and of clear background.
 
     Reference:
-        DTG-SSOD, section 3.2: the student samples of teacher samples below tau.
+        DTG-SSOD, section 3.2: background are the student samples of teacher samples
+        below tau.
 
     Args:
         head: the student's head.
         grids: height and width of its levels.
         found: the teacher's clusters, mapped to the strong views.
         stage: settings.
-        num_rows: R, anchors of the batch.
+        num_anchors: R, anchors of the student's batch.
+
+    Returns:
+        Rows (M,) of the candidates' partners among the anchors of the batch, and the
+        IoUs (M,); rows (U,) of the unsure ones' partners; and which anchors (R,) are
+        partners of clear background, None with ``stage.background="all"``.
     """
-    hits_R = found.all_priors.new_zeros(num_rows)
-    # By image, which bounds the memory: they are all anchors.
-    for number, priors in enumerate(found.all_priors):
-        images = found.images.new_full((len(priors),), number)
-        rows, iou = matched_rows(head, grids, priors, images, stage)
-        clear = found.clear[number] & (iou > 0)
-        hits_R.index_add_(0, rows, clear.to(hits_R))
-    return hits_R > 0
+    if stage.background == "all":
+        rows, iou = matched_rows(head, grids, found.priors, found.images, stage)
+        unsure, _ = matched_rows(
+            head, grids, found.unsure_priors, found.unsure_images, stage
+        )
+        return rows, iou, unsure, None
+    num_images, num_priors = found.clear.shape
+    images = torch.arange(num_images, device=found.images.device)
+    rows, iou = matched_rows(
+        head,
+        grids,
+        found.all_priors.flatten(0, 1),
+        images.repeat_interleave(num_priors),
+        stage,
+    )
+    hits_R = iou.new_zeros(num_anchors)
+    hits_R.index_add_(0, rows, (found.clear.flatten() & (iou > 0)).to(iou))
+    return rows[found.rows], iou[found.rows], rows[found.unsure_rows], hits_R > 0
 
 
 def anchor_lesson(
@@ -265,17 +281,14 @@ def anchor_lesson(
         found: the teacher's clusters, mapped to the strong views.
         stage: settings.
     """
-    rows, iou = matched_rows(head, grids, found.priors, found.images, stage)
-    unsure, _ = matched_rows(
-        head, grids, found.unsure_priors, found.unsure_images, stage
-    )
     anchors, valid = head.get_anchors(
         grids, [sample.metainfo for sample in samples], device=found.priors.device
     )
     anchors_R4 = torch.cat([level for image in anchors for level in image])
     background = torch.cat([level for image in valid for level in image])
-    if stage.background == "partners":
-        background &= clear_partners(head, grids, found, stage, len(background))
+    rows, iou, unsure, clear_R = partners(head, grids, found, stage, len(background))
+    if clear_R is not None:
+        background &= clear_R
     background = background.index_fill(0, torch.cat([rows, unsure]), False)
 
     taught = (found.alive[found.clusters] & (iou > 0)).nonzero(as_tuple=True)[0]

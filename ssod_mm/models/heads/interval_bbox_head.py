@@ -229,8 +229,8 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
 
     def loss(
         self,
-        cls_score: Tensor,
-        bbox_pred: Tensor,
+        cls_score: Tensor | None,
+        bbox_pred: Tensor | None,
         rois: Tensor,
         labels: Tensor,
         label_weights: Tensor,
@@ -241,15 +241,15 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
         """Classification and box losses of the sampled candidates.
 
         Args:
-            cls_score: (R, C + 1) logits.
-            bbox_pred: (R, 8 K).
+            cls_score: (R, C + 1) logits, or None for the box losses alone.
+            bbox_pred: (R, 8 K), or None for the classification loss alone.
             rois: (R, 5), image index and xyxy.
             labels: (R,) int64; C is background.
             label_weights: (R,) weights of the classification loss.
             bbox_targets: (R, 4) true boxes of the foreground candidates, in pixels.
             bbox_weights: (R, 4) weights of the box losses; 0 for background.
             reduction_override: ``"none"`` gives the weighted losses per candidate and
-                side, None and ``"mean"`` the normalised sums.
+                side, ``"sum"`` their sums, None and ``"mean"`` the normalised ones.
 
         Returns:
             ``loss_cls``, ``loss_bbox_seg`` and ``loss_bbox_reg``; ``acc``, and
@@ -265,6 +265,8 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
             bbox_weights,
             reduction_override=reduction_override,
         )
+        if bbox_pred is None:
+            return losses
         # Background rows get a harmless target and no weight: picking out foreground
         # rows would make the host wait for the device.
         foreground = ((labels >= 0) & (labels < self.num_classes))[:, None]
@@ -284,7 +286,9 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
         for name, values in per_side.items():
             values = values * weights
             if reduction_override != "none":
-                values = values.sum() / self._normaliser(num_foreground, len(rois))
+                values = values.sum()
+            if reduction_override in (None, "mean"):
+                values = values / self._normaliser(num_foreground, len(rois))
             losses[name] = values
         right = (logits.argmax(-1) == indices) & foreground
         losses["interval_acc"] = 25.0 * right.sum() / num_foreground.clamp(min=1)
