@@ -1,6 +1,6 @@
 """Mean teacher on the embedded shapes: small RetinaNet, 5 % of the labels.
 
-Command: python tools/train.py mean_teacher/mean_teacher_retinanet_r18_short_shapes_p05.py
+Command: tools/train.py mean_teacher/mean_teacher_retinanet_r18_short_shapes_p05.py
 Data:    python tools/make_shapes.py --out data/shapes
 """
 
