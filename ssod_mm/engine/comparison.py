@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 from mmengine.utils import track_iter_progress
 
 from ssod_mm.engine.inference import load_detector, predict_images
@@ -19,9 +20,14 @@ from ssod_mm.evaluation.drawing import (
     detections_picture,
     draw_boxes,
     side_by_side,
+    sure_detections,
     titled,
 )
 from ssod_mm.evaluation.hidden_truth import HiddenTruth
+from ssod_mm.evaluation.pseudo_label_metric import PseudoLabelCounts, count_matches
+from ssod_mm.reporting.tables import markdown_table, terminal_table
+
+_HEADER = ["", "boxes", "right", "wrong", "missed", "precision", "recall", "IoU"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,10 @@ def compare_drawings(
 ) -> str:
     """Write one picture for each image: the truth, if known, and each model.
 
+    A table beside them, ``table.md``, counts what was drawn: boxes, and against the
+    truth those that meet an object of their class at an IoU of 0.5 or more, those that
+    do not, the objects missed, and the mean IoU of the right ones.
+
     Args:
         models: the columns, at least one.
         sources: image files, and folders to search with all that is inside.
@@ -60,7 +70,7 @@ def compare_drawings(
         truth_file: COCO json with boxes of the images; None for no truth.
 
     Returns:
-        One line about what was drawn.
+        The table, and one line about what was drawn.
 
     Raises:
         FileNotFoundError: no such checkpoint, source or json.
@@ -85,10 +95,14 @@ def compare_drawings(
     ]
     rows = zip(pairs, *streams, strict=True)
     drawn = 0
+    tallies = [Tally(model.name, len(classes)) for model in models]
     for (path, name), *samples in track_iter_progress((rows, len(pairs))):
         if any(sample is None for sample in samples):
             continue
-        columns = [] if truth is None else [_truth_column(path, truth, classes)]
+        known = truth and truth.find(path)
+        for tally, sample in zip(tallies, samples, strict=True):
+            tally.add(sure_detections(sample, score_thr), known)
+        columns = [] if truth is None else [_truth_column(path, known, classes)]
         columns += [
             titled(detections_picture(path, sample, classes, score_thr), model.name)
             for sample, model in zip(samples, models, strict=True)
@@ -99,12 +113,48 @@ def compare_drawings(
         drawn += 1
     if not drawn:
         raise ValueError(f"none of the {len(pairs)} images could be read")
-    return f"{drawn} pictures in {out}; {len(pairs) - drawn} images left out"
+    cells = [_HEADER, *(tally.cells() for tally in tallies)]
+    Path(out, "table.md").write_text(markdown_table(cells) + "\n")
+    table = terminal_table(cells, f"class probability of {score_thr} or more")
+    return f"{table}\n{drawn} pictures in {out}; {len(pairs) - drawn} images left out"
 
 
-def _truth_column(path: Path, truth: HiddenTruth, classes: Sequence[str]) -> np.ndarray:
+class Tally:
+    """What a model drew on the images, counted.
+
+    Args:
+        name: the model's.
+        num_classes: labels lie in [0, num_classes).
+    """
+
+    def __init__(self, name: str, num_classes: int) -> None:
+        self.name, self.num_boxes = name, 0
+        self.counts = PseudoLabelCounts.zeros(num_classes)
+
+    def add(self, found: InstanceData, truth: InstanceData | None) -> None:
+        """Count an image's detections; only their number where no truth is known."""
+        self.num_boxes += len(found)
+        if truth is not None:
+            num_classes = len(self.counts.table)
+            self.counts += count_matches([found], [truth], num_classes)
+
+    def cells(self) -> list[str]:
+        """A row of the table; a dash for what no truth says."""
+        total = self.counts.overall
+        right, wrong, missed, _ = total.table[0].tolist()
+        shares = [
+            one.item() for one in (total.precisions, total.recalls, total.mean_ious)
+        ]
+        known = right + wrong + missed > 0
+        numbers = [f"{count:.0f}" if known else "-" for count in (right, wrong, missed)]
+        shares = ["-" if share != share else f"{share:.2f}" for share in shares]
+        return [self.name, str(self.num_boxes), *numbers, *shares]
+
+
+def _truth_column(
+    path: Path, known: InstanceData | None, classes: Sequence[str]
+) -> np.ndarray:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    known = truth.find(path)
     if known is None:
         return titled(picture, "no truth")
     draw_boxes(

@@ -13,6 +13,7 @@ from mmdet.models.data_preprocessors import (
     MultiBranchDataPreprocessor,
 )
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 Colour = tuple[int, int, int]
@@ -147,6 +148,17 @@ def class_colours(num_classes: int) -> list[Colour]:
     return [tuple(int(value) for value in colour) for colour in rgb]
 
 
+def sure_detections(prediction: DetDataSample, score_thr: float) -> InstanceData:
+    """Detections of a class probability of at least ``score_thr``, on the CPU.
+
+    Args:
+        prediction: with ``pred_instances``.
+        score_thr: in [0, 1].
+    """
+    found = prediction.pred_instances
+    return found[found.get("cls_scores", found.scores) >= score_thr].cpu()
+
+
 def detections_picture(
     source: Path, prediction: DetDataSample, classes: Sequence[str], score_thr: float
 ) -> np.ndarray:
@@ -162,10 +174,8 @@ def detections_picture(
         (H, W, 3) uint8 BGR, as OpenCV reads and writes it.
     """
     picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
-    found = prediction.pred_instances
+    found = sure_detections(prediction, score_thr)
     # the best are drawn last, on top
-    sure = found.get("cls_scores", found.scores) >= score_thr
-    found = found[sure].cpu()
     found = found[found.scores.argsort()]
     labels = found.labels.tolist()
     probabilities = found.get("cls_scores", found.scores).tolist()

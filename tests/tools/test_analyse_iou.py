@@ -130,6 +130,14 @@ def test_drawings_side_by_side(trained, tmp_path, capsys):
         *("--truth", root / "annotations/instances_val.json"),
     )
     assert "2 pictures" in capsys.readouterr().out
+    rows = table_rows(out)
+    assert list(rows) == ["left", "right"]
+    for boxes, right, wrong, missed, precision, recall, iou in rows.values():
+        assert int(boxes) == int(right) + int(wrong) > 0
+        assert int(right) + int(missed) == num_objects(root)
+        assert precision == f"{int(right) / int(boxes):.2f}"
+        assert recall == f"{int(right) / num_objects(root):.2f}"
+        assert (iou == "-") == (right == "0")
     picture = cv2.imread(str(out / "000001.jpg")).astype(int)
     height, width = cv2.imread(str(root / "val/000001.jpg")).shape[:2]
     assert picture.shape[:2] == (height + 20, 3 * width + 2 * 6)
@@ -138,6 +146,33 @@ def test_drawings_side_by_side(trained, tmp_path, capsys):
     )
     assert np.abs(left - right).mean() < 5
     assert np.abs(left - truth).mean() > 5
+
+
+def table_rows(out):
+    """Cells of table.md by the name of the model."""
+    lines = (out / "table.md").read_text().splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+    return {name: rest for name, *rest in cells}
+
+
+def num_objects(root):
+    """Annotations of the validation images."""
+    content = json.loads((root / "annotations/instances_val.json").read_text())
+    return len(content["annotations"])
+
+
+def test_right_boxes_are_counted(trained, own_truth, tmp_path, capsys):
+    """Of boxes moved by 0, 6, 12 and 18 % of their width all are met."""
+    root, out = trained[0], tmp_path / "drawn"
+    truth = own_truth[1].split("=")[1]
+    call_tool(
+        *("compare_drawings", root / "val", *run("only", trained)),
+        *("--out", out, "--score-thr", 0.3, "--truth", truth),
+    )
+    capsys.readouterr()
+    _, right, *_, iou = table_rows(out)["only"]
+    assert int(right) > 0
+    assert 0.5 <= float(iou) <= 1
 
 
 def test_no_truth_no_column(trained, tmp_path):
@@ -149,3 +184,6 @@ def test_no_truth_no_column(trained, tmp_path):
         *("--out", out, "--score-thr", 0.3),
     )
     assert cv2.imread(str(out / "000001.jpg")).shape[1] == 128
+    boxes, *rest = table_rows(out)["only"]
+    assert int(boxes) > 0
+    assert set(rest) == {"-"}
