@@ -4,7 +4,8 @@ python tools/compare_drawings.py IMAGES... --run NAME CONFIG CHECKPOINT [--run .
     --out DIR
 
 IMAGES are files or folders. --truth FILE.json (COCO format) adds the true boxes as the
-first column. DIR/table.md counts each run's boxes and, with a truth, how many are right.
+first column. DIR/table.md counts each run's boxes and, with a truth, those that are
+right.
 """
 
 from __future__ import annotations
