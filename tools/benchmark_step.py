@@ -36,17 +36,10 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import pkgutil
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from mmdet.engine.hooks.mean_teacher_hook import MeanTeacherHook
@@ -64,16 +57,15 @@ from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.runtime import import_custom_modules
+from ssod_mm.engine.step_times import (
+    measure_parts,
+    measure_times,
+    part_costs,
+    resident_mib,
+)
 
 VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "limit", "against")
 FRAME_KEYS = ("detector", "data_preprocessor", "semi_train_cfg", "semi_test_cfg")
-# Functions by the names that they are called by; none calls another.
-DENSE_PARTS = {
-    "clustering": ("anchors.nms_clusters", "rcnn.nms_clusters"),
-    "mapping": ("clusters.ViewMap.clusters",),
-    "matching": ("anchors.matched_rows",),
-    "statistics": ("rcnn.assignment_shares", "cluster_losses.rank_agreement"),
-}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -219,111 +211,6 @@ def collated_batches(cfg: Config, count: int) -> list[dict]:
     return [next(stream) for _ in range(count)]
 
 
-def seconds(run: Callable[[], None]) -> float:
-    """Wall time of a call, waiting for the device."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def measure_times(steps: dict[str, Step], batches: list[dict], rounds: int) -> dict:
-    """Seconds of every variant in every round; the order turns with the round."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    names = list(steps)
-    for name in names:  # warm-up
-        steps[name](batches[0])
-    for index in range(rounds):
-        batch = batches[index % len(batches)]
-        for name in names[index % len(names) :] + names[: index % len(names)]:
-            torch.manual_seed(index)
-            times[name].append(seconds(partial(steps[name], batch)))
-        print(f"round {index + 1}/{rounds}", end="\r", file=sys.stderr, flush=True)
-    return times
-
-
-@contextmanager
-def timed_calls(parts: Mapping[str, Sequence[str]]) -> Iterator[dict[str, float]]:
-    """Time every call of some functions, waiting for the device.
-
-    Args:
-        parts: for each part the dotted names by which its functions are called.
-
-    Yields:
-        Seconds that each part has taken so far.
-    """
-    spent = dict.fromkeys(parts, 0.0)
-
-    def timed(part: str, function: Callable) -> Callable:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            made = []
-            spent[part] += seconds(lambda: made.append(function(*args, **kwargs)))
-            return made[0]
-
-        return run
-
-    with ExitStack() as patches:
-        for part, names in parts.items():
-            for name in names:
-                function = timed(part, pkgutil.resolve_name(name))
-                patches.enter_context(patch(name, function))
-        yield spent
-
-
-def measure_parts(step: Step, batches: list[dict], rounds: int) -> dict:
-    """Seconds of what clusters cost in a step, and of the step, in every round.
-
-    Args:
-        step: of a ``DenseGuidanceTeacher``, warmed up.
-        batches: collated batches to cycle over.
-        rounds: how many.
-
-    Returns:
-        Lists of seconds by part; those of the step without waits in between as "step".
-    """
-    package = "ssod_mm.models.dense"
-    parts = {
-        part: [f"{package}.{name}" for name in names]
-        for part, names in DENSE_PARTS.items()
-    }
-    times: dict[str, list[float]] = {name: [] for name in ("step", *parts)}
-    for index in range(rounds):
-        run = partial(step, batches[index % len(batches)])
-        torch.manual_seed(index)
-        times["step"].append(seconds(run))
-        torch.manual_seed(index)
-        with timed_calls(parts) as spent:
-            run()
-        for part, value in spent.items():
-            times[part].append(value)
-    return times
-
-
-def part_costs(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Medians over the rounds of each part, and of ``all`` together.
-
-    Args:
-        times: what :func:`measure_parts` gave.
-
-    Returns:
-        For each part ``ms``, and ``share`` of the step in [0, 1].
-    """
-    values = {part: times[part] for part in DENSE_PARTS}
-    values["all"] = [sum(one) for one in zip(*values.values(), strict=True)]
-    return {
-        part: dict(
-            ms=1000 * statistics.median(spent),
-            share=statistics.median(
-                [a / b for a, b in zip(spent, times["step"], strict=True)]
-            ),
-        )
-        for part, spent in values.items()
-    }
-
-
 def peak_memory_mib(arguments: argparse.Namespace, variant: str) -> float:
     """Peak memory of a fresh process that trains one variant, in MiB."""
     command = [sys.executable, *sys.argv, "--memory-of", variant]
@@ -333,19 +220,6 @@ def peak_memory_mib(arguments: argparse.Namespace, variant: str) -> float:
             f"The memory run of {variant} failed:\n{done.stderr[-2000:]}"
         )
     return json.loads(done.stdout.splitlines()[-1])["peak_mib"]
-
-
-def resident_mib(key: str) -> float:
-    """Resident memory of this process in MiB.
-
-    Args:
-        key: "VmRSS" (now) or "VmHWM" (peak). ``getrusage`` would not do: on Linux its
-            peak includes that of the parent process.
-    """
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) / 2**10
-    raise RuntimeError(f"/proc/self/status has no {key}: use --no-memory.")
 
 
 def report_memory(step: Step, batches: list[dict]) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import runpy
 from time import sleep
 
 import pytest
 
 from ssod_mm.cli.lookup import load_config
+from ssod_mm.engine.step_times import part_costs, timed_calls
 from ssod_mm.models.dense import anchors
 from tests.config_runs import make_layouts, shrink
-from tests.tools.semi_checkpoints import TOOLS, call_tool
+from tests.tools.semi_checkpoints import call_tool
 
 CONFIG = "dtg/dtg_ffrcnn_r18_short_shapes_p05.py"
 PARTS = ["clustering", "mapping", "matching", "statistics", "all"]
@@ -23,11 +23,6 @@ def config(tmp_path_factory):
     file = root / "tiny.py"
     shrink(load_config(CONFIG, {"data_root": str(root / "shapes")})).dump(file)
     return file
-
-
-@pytest.fixture(scope="module")
-def step_tool():
-    return runpy.run_path(str(TOOLS / "benchmark_step.py"))
 
 
 def run_benchmark(config, out, *variants):
@@ -65,10 +60,10 @@ def test_beside_another_config(config, tmp_path, capsys):
     assert "--against CONFIG" in capsys.readouterr().err
 
 
-def test_calls_are_timed_only_inside(step_tool, monkeypatch):
+def test_calls_are_timed_only_inside(monkeypatch):
     monkeypatch.setattr(anchors, "box_areas", lambda value: sleep(0.02) or value)
     name, before = "ssod_mm.models.dense.anchors.box_areas", anchors.box_areas
-    with step_tool["timed_calls"]({"areas": [name], "none": []}) as spent:
+    with timed_calls({"areas": [name], "none": []}) as spent:
         assert [anchors.box_areas(value) for value in (3, 4)] == [3, 4]
     assert anchors.box_areas is before
     after = spent["areas"]
@@ -77,7 +72,7 @@ def test_calls_are_timed_only_inside(step_tool, monkeypatch):
     assert spent["none"] == 0
 
 
-def test_costs_are_medians_over_rounds(step_tool):
+def test_costs_are_medians_over_rounds():
     times = dict(
         step=[1.0, 2.0, 4.0],
         clustering=[0.1, 0.1, 0.1],  # shares 0.1, 0.05, 0.025
@@ -85,7 +80,7 @@ def test_costs_are_medians_over_rounds(step_tool):
         mapping=[0.0, 0.0, 0.0],
         statistics=[0.0, 0.0, 0.0],
     )
-    costs = step_tool["part_costs"](times)
+    costs = part_costs(times)
     assert costs["clustering"] == pytest.approx(dict(ms=100, share=0.05))
     assert costs["matching"] == pytest.approx(dict(ms=100, share=0.05))
     assert costs["statistics"] == dict(ms=0, share=0)
