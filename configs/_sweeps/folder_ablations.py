@@ -12,9 +12,13 @@ _base_ = "./folder.py"
 
 title = "Your own data, ablations"
 
-# Methods joined in ways that no paper has tried.
+# A Gaussian head's rival, and methods joined in ways that no paper has tried.
 _folder = "mnv2_short_folder_p10"
+_smooth = f"supervised/supervised_frcnn_{_folder}_abl_smooth_l1.py"
 methods = dict(
+    supervised_smooth_l1=dict(
+        label="supervised, smooth L1", config=_smooth, teacher=_smooth
+    ),
     lerprc_class_balance=dict(
         label="LER and PRC, class balance",
         config=f"lerprc/lerprc_gfrcnn_{_folder}_abl_class_balance.py",
