@@ -5,7 +5,7 @@ _base_ = "./supervised_ifrcnn_mnv2_short_folder_p10.py"
 model = dict(
     roi_head=dict(
         bbox_head=dict(
-            loss_cls=dict(_delete_=True, type="FocalRoILoss", loss_weight=0.5),
+            loss_cls=dict(_delete_=True, type="FocalRoILoss"),
             cls_predictor_cfg=dict(type="PriorLinear"),
         )
     )
