@@ -8,7 +8,7 @@ Clusters drawn candidates as dense guidance does, for one image and for a batch:
 - `RPN`: the 268,569 anchors of an 800 x 1333 image (padded to 1344), by level; those
   that overlap an object by half reach tau = 0.9 (about 400 of an image);
 - `matching`: these to their partners on another view;
-- `matching, all`: all 268,569 anchors of each image to theirs, image by image.
+- `matching, all`: all 268,569 anchors of each image to theirs.
 
 Timed of clusters is one call of `nms_clusters` for the batch, from the candidates'
 boxes, scores and groups on the device to the kept boxes and each candidate's cluster:
@@ -173,7 +173,7 @@ def main() -> None:
             rows.append(
                 [images, name, len(boxes), len(kept), f"{mine:.1f}", f"{theirs:.1f}"]
             )
-        parts = {"matching": [priors], "matching, all": [anchors] * images}
+        parts = {"matching": [priors], "matching, all": [anchors.repeat(images, 1)]}
         for name, part in parts.items():
             part = [one.to(device) for one in part]
             took = median_ms(lambda p=part: [match(one) for one in p], rounds, device)

@@ -12,7 +12,7 @@ _base_ = "./folder.py"
 
 title = "Your own data, ablations"
 
-# A Gaussian head's rival, and methods joined in ways that no paper has tried.
+# Smooth L1, to compare a Gaussian head with, and methods joined as in no paper.
 _folder = "mnv2_short_folder_p10"
 _smooth = f"supervised/supervised_frcnn_{_folder}_abl_smooth_l1.py"
 methods = dict(

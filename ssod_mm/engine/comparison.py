@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ class Tally:
         ]
         known = right + wrong + missed > 0
         numbers = [f"{count:.0f}" if known else "-" for count in (right, wrong, missed)]
-        shares = ["-" if share != share else f"{share:.2f}" for share in shares]
+        shares = ["-" if math.isnan(share) else f"{share:.2f}" for share in shares]
         return [self.name, str(self.num_boxes), *numbers, *shares]
 
 
