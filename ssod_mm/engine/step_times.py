@@ -18,9 +18,9 @@ import torch
 Step = Callable[[dict], None]
 # Functions by the names that they are called by; none calls another.
 DENSE_PARTS = {
-    "clustering": ("anchors.nms_clusters", "rcnn.nms_clusters"),
+    "clustering": ("anchor_clusters.nms_clusters", "rcnn.nms_clusters"),
     "mapping": ("clusters.ViewMap.clusters",),
-    "matching": ("anchors.matched_rows",),
+    "matching": ("anchor_lessons.matched_rows",),
     "statistics": ("rcnn.assignment_shares", "cluster_losses.rank_agreement"),
 }
 

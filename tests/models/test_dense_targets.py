@@ -7,7 +7,7 @@ import torch
 from mmdet.models.task_modules import AnchorGenerator
 from mmengine.config import ConfigDict
 
-from ssod_mm.models.dense.anchors import anchor_lesson, matched_rows
+from ssod_mm.models.dense.anchor_lessons import anchor_lesson, matched_rows
 from ssod_mm.models.dense.rcnn import student_lesson
 from ssod_mm.models.dense.settings import DenseStage
 from tests.models.builders import batch, total

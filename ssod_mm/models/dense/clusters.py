@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.boxes import clip_boxes, visible_fractions, warp_boxes
+from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.geometry import padded_patches, student_from_teacher
 from ssod_mm.structures import PseudoBoxes
 
@@ -82,6 +83,64 @@ class DenseGuidance(PseudoBoxes):
     proposals: Tensor | None = None
     proposal_images: Tensor | None = None
     proposals_seen: Tensor | None = None
+
+
+def class_floors(
+    stage: DenseStage, num_classes: int, taus_C: Tensor | None, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Thresholds of candidates (C,), and least scores that are looked at (C,)."""
+    if taus_C is None:
+        taus_C = like.new_full((num_classes,), stage.tau)
+    taus_C = taus_C.to(like)
+    if stage.ignore_thr is None:
+        return taus_C, taus_C
+    return taus_C, taus_C.clamp(max=stage.ignore_thr)
+
+
+def gathered(
+    kept: Tensor,
+    clusters: Tensor,
+    images: Tensor,
+    rows: Tensor,
+    labels: Tensor,
+    scores: Tensor,
+    priors: Tensor,
+    boxes: Tensor,
+    num_rows: int,
+) -> Clusters:
+    """Clusters from the result of NMS; what is in none is unsure.
+
+    Args:
+        kept: (K,) kept candidates.
+        clusters: (L,) cluster of each candidate looked at, or -1.
+        images: (L,) their images.
+        rows: (L,) their priors' rows in the image, or with ``num_rows=0`` in the batch.
+        labels: (L,) their classes.
+        scores: (L,) their class probabilities.
+        priors: (L, 4) their priors.
+        boxes: (L, 4) their regressed boxes.
+        num_rows: priors of an image.
+    """
+    mine = (clusters >= 0).nonzero(as_tuple=True)[0]
+    rest = (clusters < 0).nonzero(as_tuple=True)[0]
+    place = torch.empty_like(clusters)
+    place[mine] = torch.arange(len(mine), device=mine.device)
+    flat = images * num_rows + rows
+    return Clusters(
+        images=images[mine],
+        rows=flat[mine],
+        labels=labels[mine],
+        scores=scores[mine],
+        priors=priors[mine],
+        boxes=boxes[mine],
+        clusters=clusters[mine],
+        kept_boxes=boxes[kept],
+        kept=place[kept],
+        alive=torch.ones_like(kept, dtype=torch.bool),
+        unsure_rows=flat[rest],
+        unsure_images=images[rest],
+        unsure_priors=priors[rest],
+    )
 
 
 def kept_instances(found: Clusters, num_images: int) -> list[InstanceData]:

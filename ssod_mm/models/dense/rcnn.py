@@ -10,13 +10,17 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ssod_mm.maths.clustering import nms_clusters
-from ssod_mm.models.dense.anchors import class_floors, gathered
 from ssod_mm.models.dense.cluster_losses import (
     Lesson,
     focal_parameters,
     lesson_losses,
 )
-from ssod_mm.models.dense.clusters import Clusters, DenseGuidance
+from ssod_mm.models.dense.clusters import (
+    Clusters,
+    DenseGuidance,
+    class_floors,
+    gathered,
+)
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.dense.statistics import assignment_shares
 from ssod_mm.models.features import Features

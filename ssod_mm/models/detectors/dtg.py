@@ -20,11 +20,9 @@ from mmdet.utils import OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ssod_mm.models.dense.anchors import (
-    anchor_clusters,
-    anchor_losses,
-    check_anchor_head,
-)
+from ssod_mm.models.dense.anchor_clusters import anchor_clusters
+from ssod_mm.models.dense.anchor_heads import check_anchor_head
+from ssod_mm.models.dense.anchor_lessons import anchor_losses
 from ssod_mm.models.dense.cluster_losses import reduced_counts
 from ssod_mm.models.dense.clusters import DenseGuidance, ViewMap, kept_instances
 from ssod_mm.models.dense.inspection import candidates_of_both, disagreements

@@ -1,18 +1,17 @@
-"""Dense guidance of heads on anchors: the RPN, and one-stage detectors."""
+"""What the student learns on its anchors from the clusters of the teacher's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
-from mmdet.models.dense_heads import AnchorHead, RPNHead
+from mmdet.models.dense_heads import AnchorHead
 from mmdet.structures import SampleList
 from torch import Tensor
 
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
-from ssod_mm.maths.boxes import box_areas, clip_boxes
-from ssod_mm.maths.clustering import nms_clusters
+from ssod_mm.maths.boxes import box_areas
+from ssod_mm.models.dense.anchor_heads import Maps, flat_maps
 from ssod_mm.models.dense.cluster_losses import (
     Lesson,
     focal_parameters,
@@ -20,165 +19,6 @@ from ssod_mm.models.dense.cluster_losses import (
 )
 from ssod_mm.models.dense.clusters import Clusters
 from ssod_mm.models.dense.settings import DenseStage
-
-Maps = Sequence[Tensor]
-
-
-def check_anchor_head(head: torch.nn.Module, key: str) -> None:
-    """Refuse a head that dense guidance cannot read.
-
-    Args:
-        head: RPN or box head of the detector.
-        key: config key of its stage's settings, for the message.
-
-    Raises:
-        ValueError: no anchors, softmax outputs, or levels of different anchors.
-    """
-    name = type(head).__name__
-    if not isinstance(head, AnchorHead):
-        raise ValueError(
-            f"{key}: dense guidance matches anchors, but {name} has none; use an "
-            f"anchor-based head such as RetinaHead, or set {key}.mode='sparse'."
-        )
-    if not head.use_sigmoid_cls:
-        raise ValueError(
-            f"{key}: dense guidance needs sigmoid scores; set loss_cls.use_sigmoid="
-            f"True in the {name}, or {key}.mode='sparse'."
-        )
-    if len(set(head.prior_generator.num_base_priors)) > 1:
-        raise ValueError(
-            f"{key}: dense guidance needs as many anchors per point on each level of "
-            f"{name}, which has {head.prior_generator.num_base_priors}."
-        )
-
-
-def flat_maps(maps: Maps, channels: int) -> Tensor:
-    """Outputs of all levels (B, N, channels), float32, in the order of the anchors."""
-    return torch.cat(
-        [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, channels) for m in maps], dim=1
-    ).float()
-
-
-def anchor_clusters(
-    head: AnchorHead,
-    cls_maps: Maps,
-    box_maps: Maps,
-    samples: SampleList,
-    stage: DenseStage,
-    taus_C: Tensor | None = None,
-) -> Clusters:
-    """Clusters of the teacher's anchors, in the weak views.
-
-    Greedy NMS as the head itself would do it, on all candidates: by image and level
-    for an RPN, by image and class for a one-stage detector.
-
-    Args:
-        head: the teacher's head.
-        cls_maps: its class logits per level, (B, A * C, h, w).
-        box_maps: its box outputs per level, (B, A * 4, h, w).
-        samples: data samples of the weak views.
-        stage: settings.
-        taus_C: a threshold for each class in place of ``stage.tau``.
-
-    Returns:
-        The clusters, ``kept`` by falling score.
-    """
-    device = cls_maps[0].device
-    logits = flat_maps(cls_maps, head.cls_out_channels)
-    grids = [m.shape[-2:] for m in cls_maps]
-    per_level = head.prior_generator.grid_priors(grids, device=device)
-    anchors_N4 = torch.cat(per_level)
-    level_N = torch.repeat_interleave(
-        torch.tensor([len(level) for level in per_level])
-    ).to(device)
-    taus_C, floors_C = class_floors(stage, logits.shape[-1], taus_C, logits)
-    images, rows, labels = (logits >= floors_C.logit()).nonzero(as_tuple=True)
-    scores = logits[images, rows, labels].sigmoid()
-    priors = anchors_N4[rows]
-    deltas = flat_maps(box_maps, head.bbox_coder.encode_size)[images, rows]
-    sizes = torch.tensor([s.img_shape[:2] for s in samples], device=device)
-    boxes = clip_boxes(head.bbox_coder.decode(priors, deltas), sizes[images])
-
-    if isinstance(head, RPNHead):
-        groups = images * len(per_level) + level_N[rows]
-    else:
-        groups = images * head.num_classes + labels
-    iou_thr = stage.iou_thr
-    if iou_thr is None:
-        iou_thr = head.test_cfg["nms"]["iou_threshold"]
-    sides = boxes[:, 2:] - boxes[:, :2]
-    counts = (sides > 0).all(1) & (scores >= taus_C[labels])
-    ranks = torch.where(counts, scores, -1.0)
-    kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
-    found = gathered(
-        kept, clusters, images, rows, labels, scores, priors, boxes, len(anchors_N4)
-    )
-    if stage.background == "all":
-        return found
-    metas = [sample.metainfo for sample in samples]
-    _, valid = head.get_anchors(grids, metas, device=device)
-    valid_BN = torch.stack([torch.cat(image) for image in valid])
-    clear_BN = valid_BN & (logits < floors_C.logit()).all(-1)
-    all_priors = anchors_N4.expand(len(samples), -1, -1)
-    return replace(found, all_priors=all_priors, clear=clear_BN)
-
-
-def class_floors(
-    stage: DenseStage, num_classes: int, taus_C: Tensor | None, like: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Thresholds of candidates (C,), and least scores that are looked at (C,)."""
-    if taus_C is None:
-        taus_C = like.new_full((num_classes,), stage.tau)
-    taus_C = taus_C.to(like)
-    if stage.ignore_thr is None:
-        return taus_C, taus_C
-    return taus_C, taus_C.clamp(max=stage.ignore_thr)
-
-
-def gathered(
-    kept: Tensor,
-    clusters: Tensor,
-    images: Tensor,
-    rows: Tensor,
-    labels: Tensor,
-    scores: Tensor,
-    priors: Tensor,
-    boxes: Tensor,
-    num_rows: int,
-) -> Clusters:
-    """Clusters from the result of NMS; what is in none is unsure.
-
-    Args:
-        kept: (K,) kept candidates.
-        clusters: (L,) cluster of each candidate looked at, or -1.
-        images: (L,) their images.
-        rows: (L,) their priors' rows in the image, or with ``num_rows=0`` in the batch.
-        labels: (L,) their classes.
-        scores: (L,) their class probabilities.
-        priors: (L, 4) their priors.
-        boxes: (L, 4) their regressed boxes.
-        num_rows: priors of an image.
-    """
-    mine = (clusters >= 0).nonzero(as_tuple=True)[0]
-    rest = (clusters < 0).nonzero(as_tuple=True)[0]
-    place = torch.empty_like(clusters)
-    place[mine] = torch.arange(len(mine), device=mine.device)
-    flat = images * num_rows + rows
-    return Clusters(
-        images=images[mine],
-        rows=flat[mine],
-        labels=labels[mine],
-        scores=scores[mine],
-        priors=priors[mine],
-        boxes=boxes[mine],
-        clusters=clusters[mine],
-        kept_boxes=boxes[kept],
-        kept=place[kept],
-        alive=torch.ones_like(kept, dtype=torch.bool),
-        unsure_rows=flat[rest],
-        unsure_images=images[rest],
-        unsure_priors=priors[rest],
-    )
 
 
 def matched_rows(
