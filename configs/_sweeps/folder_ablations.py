@@ -38,7 +38,17 @@ methods = dict(
 )
 
 _switches = dict(
-    certainty=["ema", "no_ca", "no_dt", "no_dt_re", "no_re", "rank_pv", "union"],
+    certainty=[
+        "boxes",
+        "ema",
+        "no_ca",
+        "no_dt",
+        "no_dt_re",
+        "no_re",
+        "rank_pv",
+        "union",
+        "views",
+    ],
     lerprc=[
         "ler_gain2",
         "ler_norm_only",
