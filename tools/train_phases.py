@@ -89,8 +89,8 @@ def main() -> None:
     arguments = parse_arguments()
     with one_line_errors():
         teachers, student = plan_phases(arguments)
-        for teacher in teachers:
-            teacher.check_record()
+        for phase in (*teachers, student):
+            phase.check_record()
         for phase in (*teachers, student):
             run(phase, arguments.nproc, arguments.check)
 

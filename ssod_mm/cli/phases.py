@@ -40,6 +40,7 @@ class Phase:
         max_iters: length of the training.
         record: what the training depends on, for the check before a checkpoint of an
             earlier run is taken.
+        folder_option: the command line's option for ``work_dir``.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Phase:
     work_dir: Path
     max_iters: int
     record: dict[str, Any] = field(default_factory=dict)
+    folder_option: str = "--work-dir"
 
     @property
     def checkpoint(self) -> Path:
@@ -73,21 +75,25 @@ class Phase:
         path = self.work_dir / RECORD
         if not path.is_file():
             return
-        old = json.loads(path.read_text())
-        for key in sorted({*old, *self.record}):
-            before, now = old.get(key), self.record.get(key)
+        old, new = json.loads(path.read_text()), json.loads(self._record_text)
+        for key in sorted({*old, *new}):
+            before, now = old.get(key), new.get(key)
             if before != now:
                 raise ValueError(
                     f"{self.work_dir} holds a {self.name} with {key}={before}, not "
                     f"{now}: remove it, or choose another folder with "
-                    "--teacher-work-dir"
+                    f"{self.folder_option}"
                 )
 
     def write_record(self) -> None:
         """Note in the output folder what the training depends on."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.record, indent=2, default=str)
-        (self.work_dir / RECORD).write_text(text + "\n")
+        (self.work_dir / RECORD).write_text(self._record_text + "\n")
+
+    @property
+    def _record_text(self) -> str:
+        """The record as its file has it."""
+        return json.dumps(self.record, indent=2, default=str)
 
 
 def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
@@ -125,8 +131,24 @@ def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
         _command(arguments, arguments.config, resolved, options, arguments.work_dir),
         Path(resolved.work_dir),
         resolved.train_cfg.max_iters,
+        _student_record(arguments, resolved, options),
     )
     return teachers, phase
+
+
+def _student_record(
+    arguments: Namespace, resolved: Config, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the student's training depends on; not how its batches are loaded."""
+    split = {key: resolved.get(key) for key in ("fold", "percent", "seed")}
+    loading = re.compile(r"^\w+_dataloader\.\w*(workers|pin_memory|prefetch)\w*$")
+    changes = {key: v for key, v in options.items() if not loading.match(key)}
+    return {
+        "config": Path(arguments.config).stem,
+        **split,
+        "max_iters": resolved.train_cfg.max_iters,
+        **changes,
+    }
 
 
 def _teacher_phase(
@@ -166,7 +188,12 @@ def _teacher_phase(
         **changes,
     }
     return Phase(
-        f"teacher (seed {seed})", command, work_dir, cfg.train_cfg.max_iters, record
+        f"teacher (seed {seed})",
+        command,
+        work_dir,
+        cfg.train_cfg.max_iters,
+        record,
+        "--teacher-work-dir",
     )
 
 

@@ -108,8 +108,27 @@ def test_output_of_another_training_is_refused(tmp_path):
     phase.write_record()
     phase.check_record()
     other = Phase("teacher", [], tmp_path, 2, dict(data_root="b", fold=1))
-    with pytest.raises(ValueError, match=r"data_root=a, not b.*--teacher-work-dir"):
+    with pytest.raises(ValueError, match=r"data_root=a, not b.*with --work-dir"):
         other.check_record()
+
+
+def test_a_changed_student_is_not_taken_for_the_old_one(tmp_path):
+    given = {"work_dir": str(tmp_path), "cfg_options": {"model.scales": (1, 2)}}
+    (teacher,), student = plan(SHAPES, **given)
+    assert teacher.folder_option == "--teacher-work-dir"
+    student.write_record()
+    student.check_record()
+    workers = {"train_dataloader.num_workers": 7}
+    given["cfg_options"] = {**given["cfg_options"], **workers}
+    plan(SHAPES, **given)[1].check_record()
+    given["cfg_options"] = {"model.scales": (1, 3)}
+    with pytest.raises(ValueError, match=r"scales=\[1, 2\], not \[1, 3\].*--work-dir"):
+        plan(SHAPES, **given)[1].check_record()
+    del given["cfg_options"]
+    with pytest.raises(ValueError, match=r"model\.scales=\[1, 2\], not None"):
+        plan(SHAPES, **given)[1].check_record()
+    with pytest.raises(ValueError, match="continue_from"):
+        plan(SHAPES, teacher_work_dir="other", work_dir=str(tmp_path))[1].check_record()
 
 
 @pytest.fixture
@@ -152,6 +171,12 @@ def test_one_command_trains_both_once(configs, tmp_path, monkeypatch, capfd):
     call_tool("train_phases", configs, "--seed", 1)
     assert len(commands) == 2  # nothing is left to do
     assert capfd.readouterr().out.count("done") == 2
+
+    key = "model.semi_train_cfg.score_thr"
+    with pytest.raises(SystemExit):
+        call_tool("train_phases", configs, "--seed", 1, "--cfg-options", f"{key}=0.3")
+    assert f"holds a student with {key}=None, not 0.3" in capfd.readouterr().err
+    assert len(commands) == 2
 
 
 def test_an_interrupted_phase_goes_on_and_a_failed_one_ends(
