@@ -14,6 +14,7 @@ from ssod_mm.maths.boxes import box_areas
 from ssod_mm.models.dense.anchor_heads import Maps, flat_maps
 from ssod_mm.models.dense.cluster_losses import (
     Lesson,
+    cluster_lesson,
     focal_parameters,
     lesson_losses,
 )
@@ -130,21 +131,7 @@ def anchor_lesson(
     if clear_R is not None:
         background &= clear_R
     background = background.index_fill(0, torch.cat([rows, unsure]), False)
-
-    taught = (found.alive[found.clusters] & (iou > 0)).nonzero(as_tuple=True)[0]
-    targets = found.boxes
-    if stage.box_target == "kept":
-        targets = found.kept_boxes[found.clusters]
-    lesson = Lesson(
-        rows=rows[taught],
-        labels=found.labels[taught],
-        scores=found.scores[taught],
-        clusters=found.clusters[taught],
-        targets=targets[taught],
-        num_clusters=len(found),
-        background=background,
-    )
-    return lesson, anchors_R4
+    return cluster_lesson(found, rows, iou > 0, background, stage), anchors_R4
 
 
 def anchor_losses(

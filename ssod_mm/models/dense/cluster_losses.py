@@ -20,6 +20,7 @@ from ssod_mm.maths.ranking import (
     rank_agreement,
     rank_matching,
 )
+from ssod_mm.models.dense.clusters import Clusters
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.heads.focal import focal_rows
 
@@ -48,6 +49,35 @@ class Lesson:
     targets: Tensor
     num_clusters: int
     background: Tensor
+
+
+def cluster_lesson(
+    found: Clusters, rows: Tensor, seen: Tensor, background: Tensor, stage: DenseStage
+) -> Lesson:
+    """What the teacher's clusters say about the student's priors.
+
+    A candidate whose kept box is not visible in the strong view teaches nothing.
+
+    Args:
+        found: the teacher's clusters, mapped to the strong views.
+        rows: (M,) the student's prior of each candidate, int64 in [0, R).
+        seen: (M,) whether that prior can be taught.
+        background: (R,) whether a prior is background.
+        stage: settings.
+    """
+    taught = (found.alive[found.clusters] & seen).nonzero(as_tuple=True)[0]
+    targets = found.boxes
+    if stage.box_target == "kept":
+        targets = found.kept_boxes[found.clusters]
+    return Lesson(
+        rows=rows[taught],
+        labels=found.labels[taught],
+        scores=found.scores[taught],
+        clusters=found.clusters[taught],
+        targets=targets[taught],
+        num_clusters=len(found),
+        background=background,
+    )
 
 
 def focal_parameters(head: torch.nn.Module) -> tuple[float, float]:

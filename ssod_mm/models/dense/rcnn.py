@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ssod_mm.maths.clustering import nms_clusters
 from ssod_mm.models.dense.cluster_losses import (
     Lesson,
+    cluster_lesson,
     focal_parameters,
     lesson_losses,
 )
@@ -164,20 +165,7 @@ def student_lesson(guidance: DenseGuidance, stage: DenseStage) -> Lesson:
     found, seen = guidance.stages["rcnn"], guidance.proposals_seen
     touched = torch.cat([found.rows, found.unsure_rows])
     background = seen.index_fill(0, touched, False)
-    visible = found.alive[found.clusters] & seen[found.rows]
-    taught = visible.nonzero(as_tuple=True)[0]
-    targets = found.boxes
-    if stage.box_target == "kept":
-        targets = found.kept_boxes[found.clusters]
-    return Lesson(
-        rows=found.rows[taught],
-        labels=found.labels[taught],
-        scores=found.scores[taught],
-        clusters=found.clusters[taught],
-        targets=targets[taught],
-        num_clusters=len(found),
-        background=background,
-    )
+    return cluster_lesson(found, found.rows, seen[found.rows], background, stage)
 
 
 def rcnn_losses(
