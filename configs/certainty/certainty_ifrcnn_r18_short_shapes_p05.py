@@ -8,7 +8,7 @@ Apart, the first one as long as you like: the same with tools/train_phases.py.
 
 _base_ = [
     "../_base_/short/shapes.py",
-    "../_base_/heads/interval.py",
+    "../_base_/heads/interval_expected.py",
     "../_base_/methods/certainty.py",
 ]
 

@@ -4,6 +4,9 @@ Command: python tools/train.py supervised/supervised_ifrcnn_r18_short_shapes_p05
 Data:    python tools/make_shapes.py --out data/shapes
 """
 
-_base_ = ["./supervised_frcnn_r18_short_shapes_p05.py", "../_base_/heads/interval.py"]
+_base_ = [
+    "./supervised_frcnn_r18_short_shapes_p05.py",
+    "../_base_/heads/interval_expected.py",
+]
 
 model = _base_.head
