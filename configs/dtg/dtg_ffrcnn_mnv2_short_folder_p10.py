@@ -6,7 +6,7 @@ Command: python tools/train.py dtg/dtg_ffrcnn_mnv2_short_folder_p10.py
 
 _base_ = [
     "../_base_/short/folder.py",
-    "../_base_/heads/focal.py",
+    "../_base_/heads/focal_few_labels.py",
     "../_base_/short/dtg_folder.py",
 ]
 

@@ -14,7 +14,7 @@ percent = 10
 teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10_abl_focal.py"
 # The interval head of the certainty-aware method, classifying by focal loss.
 _base_.head.roi_head.bbox_head.update(
-    loss_cls=dict(_delete_=True, type="FocalRoILoss"),
+    loss_cls=dict(_delete_=True, type="FocalRoILoss", norm="all", loss_weight=4.0),
     cls_predictor_cfg=dict(type="PriorLinear"),
 )
 _base_.method.dense.rcnn.kept_by = "p*v"

@@ -4,6 +4,9 @@ Command: python tools/train.py supervised/supervised_ffrcnn_mnv2_short_folder_p1
          --cfg-options data_root=DATA num_classes=N pretrained=WEIGHTS
 """
 
-_base_ = ["./supervised_frcnn_mnv2_short_folder_p10.py", "../_base_/heads/focal.py"]
+_base_ = [
+    "./supervised_frcnn_mnv2_short_folder_p10.py",
+    "../_base_/heads/focal_few_labels.py",
+]
 
 model = _base_.head
