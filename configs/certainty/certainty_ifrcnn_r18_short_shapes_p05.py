@@ -22,8 +22,11 @@ model = dict(
     detector=dict(_base_.head, train_cfg=_base_.unsure),
     semi_train_cfg=dict(
         ignore_thr=0.15,
-        # As the plain mean teacher here: where objects are more than what they are.
-        unsup_loss_weights=dict(loss_cls=0.1),
+        # Where objects are more than what they are, as for the plain mean teacher here;
+        # the boxes of a teacher that stays as it is after the burn-in hold back.
+        unsup_loss_weights=dict(
+            loss_cls=0.1, loss_rpn_bbox=0.0, loss_bbox_seg=0.0, loss_bbox_reg=0.0
+        ),
     ),
 )
 custom_hooks = [*_base_.run_hooks, *_base_.method_hooks, *_base_.pseudo_label_hooks]
