@@ -36,7 +36,8 @@ class DenseStage:
             ``tau`` is always compared with p.
         box_target: ``"kept"``: a cluster's candidates learn its kept box; ``"own"``:
             each learns the teacher's box of the same candidate; ``"none"``.
-        cls_weight: weight of the classification loss.
+        cls_weight: weight of the classification loss, times the head's own
+            ``loss_cls.loss_weight``.
         reg_weight: weight of the box loss.
         rank_weight: beta, weight of rank matching; 0 switches it off.
         temperature: T of rank matching.
