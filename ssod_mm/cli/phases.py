@@ -147,8 +147,15 @@ def _student_record(
         "config": Path(arguments.config).stem,
         **split,
         "max_iters": resolved.train_cfg.max_iters,
+        **_run_options(arguments),
         **changes,
     }
+
+
+def _run_options(arguments: Namespace) -> dict[str, Any]:
+    """The given options of both phases that the resolved configs do not have."""
+    values = {key: getattr(arguments, key) for key in ("amp", "auto_scale_lr")}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _teacher_phase(
@@ -184,6 +191,7 @@ def _teacher_phase(
         **split,
         "seed": seed,
         "max_iters": cfg.train_cfg.max_iters,
+        **_run_options(arguments),
         **known,
         **changes,
     }

@@ -131,6 +131,20 @@ def test_a_changed_student_is_not_taken_for_the_old_one(tmp_path):
         plan(SHAPES, teacher_work_dir="other", work_dir=str(tmp_path))[1].check_record()
 
 
+@pytest.mark.parametrize("option", [{"amp": "bf16"}, {"auto_scale_lr": False}])
+def test_another_precision_or_rate_is_another_training(tmp_path, option):
+    folders = {"work_dir": str(tmp_path / "s"), "teacher_work_dir": str(tmp_path / "t")}
+    (teacher,), student = plan(SHAPES, **folders)
+    (other_teacher,), other_student = plan(SHAPES, **folders, **option)
+    (key, value), *_ = option.items()
+    for old, new in ((teacher, other_teacher), (student, other_student)):
+        old.write_record()
+        with pytest.raises(ValueError, match=f"{key}=None, not {value}"):
+            new.check_record()
+        new.write_record()
+        new.check_record()
+
+
 @pytest.fixture
 def configs(tmp_path):
     """A tiny student config that names a tiny teacher config."""
