@@ -3,17 +3,14 @@
 _base_ = "./dtg.py"
 
 # From 45 images of the aquarium a focal teacher's boxes are off by an eighth of their
-# size: hardly taught. Background, of which a batch has far more than clusters, at full
-# weight lowers the teacher's scores until few clusters are left; at a quarter they only
-# rise, and precision falls. The classification weight makes up for the focal head's own
-# factor of 4: clusters are no part of what it makes up for.
+# size: hardly taught. The classification weight makes up for the focal head's own factor
+# of 4: clusters are no part of what it makes up for.
 method = dict(
     dense=dict(
         rpn=dict(reg_weight=0.02),
         rcnn=dict(
             tau=0.4,
             cls_weight=0.125,
-            background_weight=0.5,
             reg_weight=0.02,
             rank_weight=3.0,
         ),
