@@ -8,11 +8,6 @@ _base_ = "./dtg.py"
 method = dict(
     dense=dict(
         rpn=dict(reg_weight=0.02),
-        rcnn=dict(
-            tau=0.4,
-            cls_weight=0.125,
-            reg_weight=0.02,
-            rank_weight=3.0,
-        ),
+        rcnn=dict(tau=0.4, cls_weight=0.125, reg_weight=0.02, rank_weight=3.0),
     )
 )
