@@ -3,8 +3,8 @@
 _base_ = "./dtg.py"
 
 # From 45 images of the aquarium a focal teacher's boxes are off by an eighth of their
-# size: hardly taught. The classification weight makes up for the focal head's own factor
-# of 4: clusters are no part of what it makes up for.
+# size: hardly taught. The classification weight makes up for the focal head's own
+# factor of 4: clusters are no part of what it makes up for.
 method = dict(
     dense=dict(
         rpn=dict(reg_weight=0.02),
