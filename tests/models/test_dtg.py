@@ -25,6 +25,7 @@ MODES = {
     "dense, sparse": dict(rpn=dict(tau=0.5), rcnn=dict(mode="sparse")),
     "sparse, sparse": dict(rpn=dict(mode="sparse"), rcnn=dict(mode="sparse")),
     "classes alone": dict(rcnn=dict(box_target="none", rank_weight=0.0)),
+    "some background": dict(rcnn=dict(max_background=4)),
     "own boxes": dict(rcnn=dict(box_target="own"), rpn=dict(tau=0.5, box_target="own")),
 }
 

@@ -40,6 +40,8 @@ class Lesson:
         targets: (M, 4) box to predict, in strong-view pixels.
         num_clusters: K.
         background: (R,) whether a prior is background.
+        background_counts: (R,) how many background priors each stands for where they
+            are a sample; None for one each.
     """
 
     rows: Tensor
@@ -49,6 +51,7 @@ class Lesson:
     targets: Tensor
     num_clusters: int
     background: Tensor
+    background_counts: Tensor | None = None
 
 
 def cluster_lesson(
@@ -137,9 +140,12 @@ def lesson_losses(
     logits_RC = logits_RC.float()
     sizes_K = cluster_sizes(lesson.clusters, lesson.num_clusters)
     taught_R = torch.zeros_like(lesson.background).index_fill(0, lesson.rows, True)
+    background_R = lesson.background_counts
+    if background_R is None:
+        background_R = lesson.background
     counts = torch.stack(
-        [(sizes_K > 0).sum(), taught_R.sum(), lesson.background.sum()]
-    ).float()
+        [one.sum().float() for one in (sizes_K > 0, taught_R, background_R)]
+    )
     num_clusters, foreground, background = reduced_counts(counts).unbind()
 
     def over_clusters(values_M: Tensor) -> Tensor:
@@ -156,7 +162,7 @@ def lesson_losses(
     if stage.background_norm == "foreground":
         divisor = torch.maximum(foreground, stage.min_foreground * everything)
     negatives_R = focal_rows(logits_RC, torch.zeros_like(logits_RC), *focal)
-    negative = (negatives_R * lesson.background).sum() / divisor.clamp(min=1)
+    negative = (negatives_R * background_R).sum() / divisor.clamp(min=1)
     positive = over_clusters(foreground_rows(logits_RC, lesson, *focal) * weights_M)
     losses = {"cls": stage.cls_weight * (positive + stage.background_weight * negative)}
     if stage.box_target == "none" or len(lesson.rows) == 0:

@@ -22,6 +22,7 @@ from ssod_mm.models.dense.clusters import (
     class_floors,
     gathered,
 )
+from ssod_mm.models.dense.sampling import sampled_background
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.dense.statistics import assignment_shares
 from ssod_mm.models.features import Features
@@ -177,6 +178,9 @@ def rcnn_losses(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The student's losses on the teacher's proposals, from one pass of its head.
 
+    With ``stage.max_background`` that pass sees the candidates and a random part of
+    the background alone.
+
     Args:
         roi_head: the student's.
         features: its feature maps of the strong views.
@@ -189,7 +193,16 @@ def rcnn_losses(
         :func:`assignment_shares`.
     """
     head, boxes = roi_head.bbox_head, guidance.proposals
-    rois = torch.cat([guidance.proposal_images[:, None].to(boxes), boxes], dim=1)
+    images = guidance.proposal_images
+    rois = torch.cat([images[:, None].to(boxes), boxes], dim=1)
+    lesson = student_lesson(guidance, stage)
+    pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
+    shares = assignment_shares(guidance, lesson, pos_iou_thr)
+    if stage.max_background is not None:
+        lesson, used = sampled_background(
+            lesson, images, len(guidance.instances), stage.max_background
+        )
+        rois = rois[used]
     out = roi_head._bbox_forward(features, rois)
     logits, predicted = out["cls_score"], out["bbox_pred"]
 
@@ -203,7 +216,6 @@ def rcnn_losses(
             roi_head.train_cfg,
         )
 
-    lesson = student_lesson(guidance, stage)
     losses, stats = lesson_losses(
         logits,
         box_loss,
@@ -214,9 +226,7 @@ def rcnn_losses(
     )
     losses["cls"] = losses["cls"] * head.loss_cls.loss_weight
     losses["reg"] = losses["reg"] + predicted.sum() * 0.0
-    pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
-    stats.update(assignment_shares(guidance, lesson, pos_iou_thr))
-    return losses, stats
+    return losses, {**stats, **shares}
 
 
 def box_head_rows(

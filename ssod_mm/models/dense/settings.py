@@ -51,6 +51,9 @@ class DenseStage:
             that division, so that few clusters do not blow up the background part.
         max_proposals: RoIs per image that the teacher hands on, by their objectness;
             None for all that the detector's ``train_cfg.rpn_proposal`` gives.
+        max_background: of the R-CNN stage, background RoIs per image that the student
+            is trained on, drawn at random and counting for all of the image; None for
+            all.
         base_size: S in pixels that chooses the pyramid level of an anchor; None takes
             the smallest anchor of level 0 (32 for the usual anchors, as in the paper),
             or with ``level="nearest"`` the mean one.
@@ -73,6 +76,7 @@ class DenseStage:
     background_norm: str = "foreground"
     min_foreground: float = 0.01
     max_proposals: int | None = None
+    max_background: int | None = None
     base_size: float | None = None
     level: str = "floor"
 
@@ -125,7 +129,7 @@ class DenseStage:
             )
         if self.iou_thr is not None and not 0 <= self.iou_thr < 1:
             raise ValueError(f"{key}.iou_thr must lie in [0, 1), not {self.iou_thr}.")
-        for name in ("temperature", "max_proposals", "base_size"):
+        for name in ("temperature", "max_proposals", "max_background", "base_size"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{key}.{name} must be positive, not {value}.")
@@ -166,6 +170,11 @@ def stage_settings(
             raise ValueError(
                 f"model.dense.{name}.kept_by={stage.kept_by!r} needs a localisation "
                 "quality, which only box heads of the R-CNN stage know; set it to 'p'."
+            )
+        if name != "rcnn" and stage.max_background is not None:
+            raise ValueError(
+                f"model.dense.{name}.max_background has no use: every anchor's output "
+                "is there anyway. Set it in model.dense.rcnn."
             )
     source = stages["rcnn"] if "rcnn" in stages else stages["head"]
     sparse = [n for n, stage in stages.items() if stage.mode == "sparse"]
