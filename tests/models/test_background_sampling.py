@@ -1,5 +1,7 @@
 """A random part of the background stands for all of it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,8 +9,8 @@ from ssod_mm.models.dense.cluster_losses import Lesson, lesson_losses
 from ssod_mm.models.dense.rcnn import student_lesson
 from ssod_mm.models.dense.sampling import sampled_background
 from ssod_mm.models.dense.settings import DenseStage, stage_settings
-from tests.models.builders import batch
-from tests.models.dense_builders import build_dense, guidance_of
+from tests.models.builders import batch, total
+from tests.models.dense_builders import build_dense, guidance_of, missing_gradients
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
@@ -42,10 +44,10 @@ def test_every_image_keeps_its_candidates_and_some_background(limit):
     assert set(background.tolist()) <= set(BACKGROUND)
     assert len(used) == len(background) + len(set(ROWS))
     assert (made.background_counts[~made.background] == 0).all()
-    for image, total in enumerate([5, 0, 1]):
+    for image, count in enumerate([5, 0, 1]):
         mine = IMAGES[used] == image
-        assert (IMAGES[background] == image).sum() == min(total, limit)
-        assert made.background_counts[mine].sum().item() == pytest.approx(total)
+        assert (IMAGES[background] == image).sum() == min(count, limit)
+        assert made.background_counts[mine].sum().item() == pytest.approx(count)
 
 
 def losses(made, logits, stage):
@@ -128,3 +130,19 @@ def test_only_the_rcnn_stage_draws():
         stage_settings(dict(rpn=dict(max_background=5)), student, 0.9)
     with pytest.raises(ValueError, match="max_background must be positive"):
         stage_settings(dict(rcnn=dict(max_background=0)), student, 0.9)
+
+
+def test_no_proposal_in_view_still_trains_every_parameter():
+    model = build_dense(dict(rcnn=dict(max_background=4)))
+    whole = model.to_student_view
+
+    def blind(*arguments):
+        moved = whole(*arguments)
+        hidden = torch.zeros_like(moved.proposals_seen)
+        return replace(moved, proposals_seen=hidden)
+
+    model.to_student_view = blind
+    losses = model.loss(*batch())
+    total(losses).backward()
+    assert losses["unsup_loss_cls"] == 0
+    assert not missing_gradients(model)
