@@ -8,7 +8,7 @@ model = dict(
             loss_cls=dict(
                 _delete_=True, type="FocalRoILoss", norm="all", loss_weight=4.0
             ),
-            cls_predictor_cfg=dict(type="PriorLinear"),
+            cls_predictor_cfg=dict(type="PriorLinear", prior=0.1),
         )
     )
 )
