@@ -1,14 +1,13 @@
-"""Ablation: RoIs are classified by focal loss, as DTG does."""
+"""Ablation: RoIs are classified by focal loss, as DTG does.
 
-_base_ = "./supervised_ifrcnn_mnv2_short_folder_p10.py"
+Command: python tools/train.py
+         supervised/supervised_ifrcnn_mnv2_short_folder_p10_abl_focal.py
+         --cfg-options data_root=DATA num_classes=N pretrained=WEIGHTS
+"""
 
-model = dict(
-    roi_head=dict(
-        bbox_head=dict(
-            loss_cls=dict(
-                _delete_=True, type="FocalRoILoss", norm="all", loss_weight=4.0
-            ),
-            cls_predictor_cfg=dict(type="PriorLinear", prior=0.1),
-        )
-    )
-)
+_base_ = [
+    "./supervised_ifrcnn_mnv2_short_folder_p10.py",
+    "../_base_/heads/focal_classifier_few_labels.py",
+]
+
+model = dict(roi_head=dict(bbox_head=_base_.classifier))
