@@ -182,6 +182,16 @@ def test_one_option_changes_every_head_and_every_root():
         }
 
 
+@pytest.mark.parametrize("slug", ["mean_teacher", "certainty", "lerprc", "dtg"])
+def test_one_pass_for_both_halves_where_batch_norm_is_trained(slug: str):
+    path = next(ROOT.glob(f"{slug}/*_mnv2_short_folder_p10.py"))
+    options = {"num_classes": 3, "data_root": "/x"}
+    assert load_config(path, options).model.semi_train_cfg.joint_forward == 0.1
+    cfg = load_config(path, {**options, "pretrained": "w.pth"})
+    assert cfg.model.semi_train_cfg.joint_forward is False
+    assert cfg.model.detector.backbone.norm_eval
+
+
 def test_a_shorter_run_keeps_the_shape_of_its_schedule():
     path = next(ROOT.glob("mean_teacher/*_r50_180k_coco_p10.py"))
     cfg = load_config(path, {"max_iters": 1800})
