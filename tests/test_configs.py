@@ -182,13 +182,22 @@ def test_one_option_changes_every_head_and_every_root():
         }
 
 
-@pytest.mark.parametrize("slug", ["mean_teacher", "certainty", "lerprc", "dtg"])
-def test_one_pass_for_both_halves_where_batch_norm_is_trained(slug: str):
-    path = next(ROOT.glob(f"{slug}/*_mnv2_short_folder_p10.py"))
+FOLDER = [
+    path
+    for slug in ("mean_teacher", "certainty", "lerprc", "dtg")
+    for path in sorted(ROOT.glob(f"{slug}/*_mnv2_short_folder_p10*.py"))
+]
+
+
+@pytest.mark.parametrize("path", FOLDER, ids=lambda path: path.stem)
+def test_dtg_runs_each_half_alone_where_batch_norm_is_frozen(path: Path):
     options = {"num_classes": 3, "data_root": "/x"}
-    assert load_config(path, options).model.semi_train_cfg.joint_forward == 0.1
+    cfg = load_config(path, options)
+    assert cfg.model.semi_train_cfg.get("joint_forward", 0.1) == 0.1
+    assert not cfg.model.detector.backbone.norm_eval
     cfg = load_config(path, {**options, "pretrained": "w.pth"})
-    assert cfg.model.semi_train_cfg.joint_forward is False
+    own_pass = cfg.model.semi_train_cfg.get("joint_forward", 0.1) is False
+    assert own_pass == (path.parent.name == "dtg")
     assert cfg.model.detector.backbone.norm_eval
 
 

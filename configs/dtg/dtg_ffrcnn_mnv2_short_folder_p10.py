@@ -12,4 +12,5 @@ _base_ = [
 
 percent = 10
 teacher_config = "supervised/supervised_ffrcnn_mnv2_short_folder_p10.py"
+_base_.method.semi_train_cfg.joint_forward = _base_.joint_forward
 model = dict(_base_.method, detector=_base_.head)

@@ -13,4 +13,5 @@ _base_ = [
 percent = 10
 teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10_abl_focal.py"
 _base_.method.dense.rcnn.kept_by = "p*v"
+_base_.method.semi_train_cfg.joint_forward = _base_.joint_forward
 model = dict(_base_.method, detector=_base_.head)

@@ -12,14 +12,11 @@ _base_ = [
 ]
 
 _base_.student.detector.roi_head.bbox_head.num_classes = _base_.num_classes
-# On a CPU one pass for both halves of a batch saves nothing, and stacking them pads.
-# Batch norm that is trained, without weights, takes its statistics from both.
-model = dict(
-    _base_.student,
-    semi_train_cfg=dict(
-        burn_in=_base_.burn_in, joint_forward=False if _base_.has_weights else 0.1
-    ),
-)
+# For methods that have chosen it: on a CPU one pass for both halves of a batch saves
+# nothing, and stacking them pads. Batch norm that is trained, without weights, takes
+# its statistics from both.
+joint_forward = False if _base_.has_weights else 0.1
+model = dict(_base_.student, semi_train_cfg=dict(burn_in=_base_.burn_in))
 train_dataloader = dict(dataset=dict(datasets=_base_.semi_sources))
 custom_hooks = [*_base_.custom_hooks, *_base_.pseudo_label_hooks]
 default_hooks = _base_.short_hooks
