@@ -182,10 +182,12 @@ def test_one_option_changes_every_head_and_every_root():
         }
 
 
+# Ablations inherit from these.
 FOLDER = [
     path
-    for slug in ("mean_teacher", "certainty", "lerprc", "dtg")
-    for path in sorted(ROOT.glob(f"{slug}/*_mnv2_short_folder_p10*.py"))
+    for path in CONFIGS
+    if path.stem.endswith("_mnv2_short_folder_p10")
+    and path.parent.name in ("mean_teacher", "certainty", "lerprc", "dtg")
 ]
 
 
