@@ -84,10 +84,12 @@ install_torch() {
   fi
 }
 
+# The three named here are installed without their requirements: mmcv and mmdetection need
+# torch first, and imaug, which mmdetection imports, would bring a second OpenCV.
 install_plain_requirements() {
   say "installing the pinned requirements"
   local plain=$venv/requirements-plain.txt
-  grep -vE '^onedl-(mmcv|mmdetection)==' requirements.txt > "$plain"
+  grep -vE '^(onedl-mmcv|onedl-mmdetection|imaug)==' requirements.txt > "$plain"
   pip install -r "$plain" || die "pip could not install the requirements, see above"
 }
 
@@ -245,7 +247,7 @@ check_opencv
 pip install --no-deps --no-build-isolation --editable .
 install_mmcv
 say "installing $(pinned onedl-mmdetection)"
-pip install --no-deps --no-build-isolation "$(pinned onedl-mmdetection)"
-"$py" -c 'import mmdet, ssod_mm' || die "the environment does not import, see above"
+pip install --no-deps --no-build-isolation "$(pinned imaug)" "$(pinned onedl-mmdetection)"
+"$py" -c 'import mmdet.datasets, ssod_mm' || die "the environment does not import, see above"
 echo "$key" > "$stamp"
 say "done: $venv is ready"
