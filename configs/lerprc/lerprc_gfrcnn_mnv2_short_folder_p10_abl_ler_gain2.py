@@ -2,4 +2,4 @@
 
 _base_ = "./lerprc_gfrcnn_mnv2_short_folder_p10.py"
 
-model = dict(ler=dict(gain=2.0))
+model = dict(ler=dict(gain=0.5))

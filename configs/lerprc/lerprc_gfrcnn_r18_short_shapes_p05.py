@@ -16,5 +16,7 @@ teacher_config = "supervised/supervised_gfrcnn_r18_short_shapes_p05.py"
 model = dict(
     _base_.method,
     detector=dict(_base_.head, train_cfg=_base_.unsure),
+    # A quarter of equation 11: so was this measured.
+    ler=dict(gain=0.25),
     semi_train_cfg=dict(ignore_thr=0.15, unsup_loss_weights=dict(loss_cls=0.1)),
 )

@@ -17,6 +17,8 @@ teacher_config = "supervised/supervised_ifrcnn_mnv2_short_folder_p10.py"
 model = dict(
     _base_.method,
     detector=dict(_base_.head, train_cfg=_base_.unsure),
+    # A quarter of equation 11: so was this measured.
+    ler=dict(gain=0.25),
     prc=dict(cls_norm="joint", gain=4.0),
     semi_train_cfg=dict(
         ignore_thr=0.2,

@@ -62,7 +62,7 @@ def test_supervised_loss_is_equation_10_as_a_loop(agnostic, norm):
             data["bbox_targets"][row][None].double(),
         )
         total += float((loss * data["bbox_weights"][row]).sum())
-    want = 0.5 * total / (4 * 3 if norm == "foreground" else 6)
+    want = 0.5 * total / (3 if norm == "foreground" else 6)
     losses = head.loss(**data)
     assert losses["loss_bbox"].item() == pytest.approx(want, rel=1e-5)
     plain = make_head("Shared2FCBBoxHead", reg_class_agnostic=agnostic)
@@ -78,15 +78,15 @@ def test_single_losses_and_sums_on_demand():
     assert each[[0, 3]].abs().sum() == 0
     summed = head.loss(**data, reduction_override="sum")["loss_bbox"]
     torch.testing.assert_close(summed, each.sum())
-    torch.testing.assert_close(head.loss(**data)["loss_bbox"], each.sum() / (4 * 2))
+    torch.testing.assert_close(head.loss(**data)["loss_bbox"], each.sum() / 2)
 
 
-def test_both_norms_agree_at_a_quarter_of_foreground():
+def test_norms_differ_by_the_share_of_foreground():
     losses = []
     for norm in ("foreground", "sampled"):
         head = make_head(loss_norm=norm)
         losses.append(head.loss(**candidates(head, [3, 1, 3, 3]))["loss_bbox"])
-    torch.testing.assert_close(*losses)
+    torch.testing.assert_close(losses[0], 4 * losses[1])
 
 
 def test_loss_of_pseudo_labels_is_mmdets_and_spares_the_variances():
@@ -216,7 +216,7 @@ def test_kl_training_makes_the_variance_follow_the_error():
     """Two kinds of RoIs: one whose targets scatter, one whose targets do not."""
     head = make_head(num_classes=1, reg_class_agnostic=True)
     torch.manual_seed(0)
-    optimiser = torch.optim.SGD(head.parameters(), lr=0.02, momentum=0.9)
+    optimiser = torch.optim.SGD(head.parameters(), lr=0.005, momentum=0.9)
     features = torch.randn(2, 16, 4, 4).repeat_interleave(32, 0)
     sure = torch.arange(64) < 32
     for _ in range(300):

@@ -176,7 +176,7 @@ def test_variant_keys_do_what_they_say():
     _, untouched = step(ler=None, prc=None)
     torch.testing.assert_close(plain["loss_bbox"], untouched["loss_bbox"])
     _, mean = step(ler=dict(quality=False), prc=None)
-    ratio = len(candidates.labels) / (4 * candidates.foreground.sum())
+    ratio = len(candidates.labels) / candidates.foreground.sum()
     torch.testing.assert_close(mean["loss_bbox"], plain["loss_bbox"] * ratio)
     _, twice = step(ler=dict(quality=False, gain=2.0), prc=None)
     torch.testing.assert_close(twice["loss_bbox"], 2 * mean["loss_bbox"])

@@ -184,7 +184,7 @@ def test_ler_takes_the_quality_of_the_interval_head():
             candidates.bbox_weights,
             reduction_override="none",
         )["loss_bbox_seg"]
-        want = (per_side * quality[:, None]).sum() / (4 * candidates.foreground.sum())
+        want = (per_side * quality[:, None]).sum() / candidates.foreground.sum()
         torch.testing.assert_close(got["loss_bbox_seg"], want, rtol=1e-4, atol=1e-6)
 
 

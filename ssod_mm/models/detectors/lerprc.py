@@ -50,9 +50,8 @@ class LerPrcTeacher(MeanTeacher):
     that tells pseudo labels from true boxes is asked for the former's loss on
     unlabelled images, with LER and PRC or without.
 
-    Deviations: the paper leaves open how the four deltas are averaged, see
-    ``LerConfig.reg_norm``; a cascade is re-scored stage by stage by the teacher's head
-    of the same stage.
+    Deviation: a cascade is re-scored stage by stage by the teacher's head of the same
+    stage.
 
     Args:
         *args: as in ``MeanTeacher``.
@@ -210,8 +209,7 @@ class LerPrcTeacher(MeanTeacher):
         quality = assigned_quality(guidance, candidates)
         used = quality if settings.quality else torch.ones_like(quality)
         weights = settings.gain * ler_weights(used, foreground, settings.reg_norm)
-        deltas = 4 if settings.reg_norm == "foreground" else 1
-        weights = weights * box_loss_denominator(candidates) / deltas
+        weights = weights * box_loss_denominator(candidates)
         return weights, {"ler_quality": masked_mean(quality, foreground)}
 
     @torch.no_grad()

@@ -64,9 +64,9 @@ class LerConfig(_Switch):
     Attributes:
         quality: whether the quality of the pseudo labels weights the box loss; without
             it all of them count alike, and ``reg_norm`` alone makes a difference.
-        reg_norm: the unlabelled box loss is the mean over the ``"foreground"``
-            candidates and their four deltas, or as in MMDetection the sum over the
-            deltas, divided by all ``"sampled"`` candidates.
+        reg_norm: the box loss of a candidate is the sum over its four deltas. These
+            sums are divided by the number of ``"foreground"`` candidates
+            (equation 11), or of all ``"sampled"`` ones, as in MMDetection.
         gain: factor on the weights; the printed quality is below 0.5.
     """
 

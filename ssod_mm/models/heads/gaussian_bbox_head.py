@@ -68,10 +68,10 @@ class GaussianBoxBranch:
     Args:
         *args: of the box head.
         kl_weight: factor on the KL loss.
-        loss_norm: the KL loss is the mean over the ``"foreground"`` candidates and
-            their four deltas (LER/PRC, equation 10); ``"sampled"`` sums over the deltas
-            and divides by all sampled candidates, as MMDetection does. Both agree where
-            a quarter of the samples, the sampler's upper limit, is foreground.
+        loss_norm: the KL loss of a candidate is the sum over its four deltas. The
+            loss is the mean of these sums over the ``"foreground"`` candidates
+            (LER/PRC, equation 10), or their sum divided by the number of all
+            ``"sampled"`` candidates, as in MMDetection.
         log_var_limit: log variances are held within plus and minus this, or within a
             pair (least, largest). Without a bound below, the loss grows ever steeper
             as the labelled images are learnt by heart, and training breaks down.
@@ -171,9 +171,9 @@ class GaussianBoxBranch:
         if reduction_override != "none":
             loss = loss.sum()
         if reduction_override in (None, "mean"):
-            mean_over = 4 * foreground.sum().clamp(min=1)
             sampled = max(len(labels), 1)
-            loss = loss / (mean_over if self.loss_norm == "foreground" else sampled)
+            counted = foreground.sum().clamp(min=1)
+            loss = loss / (counted if self.loss_norm == "foreground" else sampled)
         losses["loss_bbox"] = loss
         return losses
 
