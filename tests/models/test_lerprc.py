@@ -75,7 +75,7 @@ def slow_losses(model, inputs, guidance, candidates, stage=0):
             target = student.bbox_coder.encode(
                 candidates.rois[row, 1:][None], pseudo.bboxes[gt][None]
             )[0]
-            loss = smooth_l1_loss(means, target, beta=1.0).item()
+            loss = smooth_l1_loss(means, target, beta=1.0, reduction="sum").item()
             sums["box"] += float(pseudo.loc_scores[gt]) * loss
         first += num_pos + len(chosen.neg_priors)
     box = sums["box"] / max(counts["fg"], 1)
