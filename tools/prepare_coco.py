@@ -22,8 +22,8 @@ from pathlib import Path
 from make_splits import add_split_arguments, run
 
 from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.coco_json import read_coco_json
 from ssod_mm.data.coco20 import filter_coco20
-from ssod_mm.data.coco_checks import read_coco_json
 from ssod_mm.data.coco_layout import check_coco_layout, unlabelled_with_categories
 from ssod_mm.data.split_files import boxes_only, without_annotations, write_json
 

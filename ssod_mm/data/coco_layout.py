@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssod_mm.data.coco_checks import read_coco_json
+from ssod_mm.coco_json import read_coco_json
 
 
 def check_coco_layout(root: str | Path, unlabeled2017: bool = True) -> None:

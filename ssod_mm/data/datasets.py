@@ -17,13 +17,15 @@ from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-from ssod_mm.data.coco_checks import (
+from ssod_mm.coco_json import (
     BoxCounts,
     check_classes,
     check_images,
     clean_annotations,
     coco_index,
+    in_class_order,
     json_classes,
+    match_classes,
     read_coco_json,
 )
 from ssod_mm.data.draw_index import DrawIndex
@@ -106,6 +108,25 @@ class CocoSemiDataset(SkipGuardMixin, CocoDataset):
             self.full_init()
         return super().metainfo
 
+    def use_classes(self, classes: Sequence[str], wanted_by: str) -> None:
+        """Number the labels as ``classes`` does, whatever order the file has.
+
+        Args:
+            classes: class names in the order of the labels.
+            wanted_by: who has that order, for the message.
+
+        Raises:
+            ValueError: the file lacks one of them; names both lists.
+        """
+        if tuple(classes) == tuple(self.metainfo["classes"]):
+            return
+        given = self.metainfo["classes"]
+        self._metainfo["classes"] = match_classes(
+            classes, given, wanted_by, self.ann_file
+        )
+        self._fully_initialized = False
+        self.full_init()
+
     def load_data_list(self) -> list[dict]:
         """Read, check and parse the annotation file."""
         self._check_image_folder()
@@ -129,6 +150,7 @@ class CocoSemiDataset(SkipGuardMixin, CocoDataset):
                 logger="current",
                 level=logging.WARNING,
             )
+        document = in_class_order(document, classes)
         self.COCOAPI = lambda _: coco_index(document)  # the file is read already
         try:
             data_list = super().load_data_list()
@@ -193,8 +215,9 @@ class SeededConcatDataset(ConcatDataset):
     seed before the item is loaded. Then neither the number of workers nor a resume
     changes what an item looks like.
 
-    All sources must have the same classes; one that knows none, such as a folder of
-    images, takes over those of the others. ``metainfo`` is that of the first.
+    All sources must have the same classes, in any order: labels are numbered as in the
+    first. One that knows none, such as a folder of images, or that has no annotation,
+    takes over those of the others. ``metainfo`` is that of the first.
 
     Args:
         datasets: data sets or their configs.
@@ -223,6 +246,19 @@ class SeededConcatDataset(ConcatDataset):
         if not lazy_init:
             self.full_init()
 
+    def use_classes(self, classes: Sequence[str], wanted_by: str) -> None:
+        """Number the labels of all sources as ``classes`` does.
+
+        Args:
+            classes: class names in the order of the labels.
+            wanted_by: who has that order, for the message.
+
+        Raises:
+            ValueError: a source has other classes; names both lists.
+        """
+        number_labels_alike(self.datasets, classes, wanted_by)
+        self._metainfo = self.datasets[0].metainfo
+
     def __getitem__(self, index: int) -> Any:
         """The item at a position, or of a draw."""
         if not isinstance(index, DrawIndex):
@@ -243,20 +279,48 @@ def share_classes(datasets: Sequence[BaseDataset]) -> None:
             "none of train_dataloader.dataset.datasets knows its classes; give one of "
             "them an annotation file or metainfo=dict(classes=...)"
         )
-    classes = tuple(known[0].metainfo["classes"])
+    number_labels_alike(datasets, known[0].metainfo["classes"], source_name(known[0]))
+
+
+def number_labels_alike(
+    datasets: Sequence[BaseDataset], classes: Sequence[str], wanted_by: str
+) -> None:
+    """Let all data sets number their labels as ``classes`` does.
+
+    Args:
+        datasets: data sets of any kind.
+        classes: class names in the order of the labels.
+        wanted_by: who has that order, for messages.
+
+    Raises:
+        ValueError: a data set has other classes; names both lists.
+    """
+    classes = tuple(classes)
     for dataset in datasets:
-        found = dataset.metainfo.get("classes", classes)
-        if tuple(found) != classes:
+        given = tuple(dataset.metainfo.get("classes", classes))
+        if given == classes or not has_annotations(dataset):
+            dataset._metainfo["classes"] = classes
+        elif set(given) == set(classes) and hasattr(dataset, "use_classes"):
+            dataset.use_classes(classes, wanted_by)
+        else:
             raise ValueError(
-                "the sources of train_dataloader.dataset.datasets have different "
-                f"classes: {classes} in {source_name(known[0])}, {tuple(found)} in "
-                f"{source_name(dataset)}"
+                f"{wanted_by} and {source_name(dataset)} have different classes: "
+                f"{', '.join(classes)} and {', '.join(given)}"
             )
-        dataset._metainfo["classes"] = classes
+
+
+def has_annotations(dataset: BaseDataset) -> bool:
+    """Whether any image of a data set has a box."""
+    dataset.full_init()
+    return any(
+        dataset.get_data_info(number)["instances"] for number in range(len(dataset))
+    )
 
 
 def source_name(dataset: BaseDataset) -> str:
     """What a message calls a data set: its annotation file or its folder."""
+    if hasattr(dataset, "datasets"):
+        return source_name(dataset.datasets[0])
     folders = list(getattr(dataset, "data_prefix", {}).values())
     return getattr(dataset, "ann_file", "") or " ".join(folders)
 

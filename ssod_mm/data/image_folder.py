@@ -13,7 +13,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 from PIL import Image
 
-from ssod_mm.data.coco_checks import read_coco_json
+from ssod_mm.coco_json import read_coco_json
 from ssod_mm.data.datasets import SkipGuardMixin
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

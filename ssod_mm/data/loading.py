@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import logging
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -53,6 +54,16 @@ def _process_counter() -> SkipCounter:
     return SkipCounter()
 
 
+@functools.cache
+def _unturned_counter() -> SkipCounter:
+    return SkipCounter()
+
+
+def num_unturned_images() -> int:
+    """Images that were loaded as stored, against their EXIF data, as the json says."""
+    return _unturned_counter().total
+
+
 def num_skipped_images() -> int:
     """Images skipped by every ``LoadImage`` of this process and its data workers."""
     return _process_counter().total
@@ -80,6 +91,13 @@ def looks_truncated(data: bytes) -> bool:
     return False
 
 
+def json_size(results: dict) -> tuple[int, int] | None:
+    """Height and width that an annotation file gives an image; None without."""
+    if not results.get("height") or not results.get("width"):
+        return None
+    return int(results["height"]), int(results["width"])
+
+
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
     """Load an image; refuse, or skip and count, one that is missing or broken.
@@ -90,16 +108,28 @@ class LoadImage(LoadImageFromFile):
             data set draws another image.
         max_skips_in_a_row: with "skip", so many unreadable images one after another
             are an error: then it is the folder or the disk, not a file.
+        on_other_size: for an image that has not the size that the json gives. "raise"
+            is an error, or a skip with ``on_error="skip"``; "resize" brings the image
+            to the json's size, so that the boxes fit it.
         **kwargs: ``to_float32``, ``color_type``, ``imdecode_backend`` and
             ``backend_args`` of ``mmcv.transforms.LoadImageFromFile``.
     """
 
     def __init__(
-        self, on_error: str = "raise", max_skips_in_a_row: int = 20, **kwargs: object
+        self,
+        on_error: str = "raise",
+        max_skips_in_a_row: int = 20,
+        on_other_size: str = "raise",
+        **kwargs: object,
     ) -> None:
         if on_error not in ("raise", "skip"):
             raise ValueError(
                 f'LoadImage: on_error = {on_error!r}, must be "raise" or "skip"'
+            )
+        if on_other_size not in ("raise", "resize"):
+            raise ValueError(
+                f"LoadImage: on_other_size = {on_other_size!r}, must be "
+                '"raise" or "resize"'
             )
         if max_skips_in_a_row < 1:
             raise ValueError(
@@ -108,28 +138,33 @@ class LoadImage(LoadImageFromFile):
         super().__init__(**kwargs)
         self.on_error = on_error
         self.max_skips_in_a_row = max_skips_in_a_row
+        self.on_other_size = on_other_size
         self._skips_in_a_row = 0
         # An attribute, so that it also reaches workers that are spawned, not forked.
         self._counter = _process_counter()
+        self._unturned = _unturned_counter()
 
     def transform(self, results: dict) -> dict | None:
         """Read and decode ``results["img_path"]``.
 
         Args:
             results: sample description; gains ``img`` (H, W, 3) uint8 BGR (float32
-                with ``to_float32``), ``img_shape`` and ``ori_shape`` (H, W).
+                with ``to_float32``), ``img_shape`` and ``ori_shape`` (H, W). Where it
+                has ``height`` and ``width``, the image must have that size; one that
+                has it only without the turn in its EXIF data is not turned.
 
         Returns:
             ``results``, or ``None`` for a skipped image.
 
         Raises:
             FileNotFoundError: the image is missing and ``on_error="raise"``.
-            ValueError: it is empty, truncated or no image, and ``on_error="raise"``.
+            ValueError: it is empty, truncated, no image or of another size, and
+                ``on_error="raise"``.
             RuntimeError: too many images in a row were skipped.
         """
         path = results["img_path"]
         try:
-            img = self._read(path)
+            img = self._read(path, json_size(results))
         except (OSError, ValueError) as error:
             if self.on_error == "raise":
                 raise type(error)(
@@ -146,7 +181,39 @@ class LoadImage(LoadImageFromFile):
         results["ori_shape"] = img.shape[:2]
         return results
 
-    def _read(self, path: str) -> np.ndarray:
+    def _read(self, path: str, size: tuple[int, int] | None) -> np.ndarray:
+        data = self._read_bytes(path)
+        img = self._decode(path, data, self.color_type)
+        if size is None or img.shape[:2] == size:
+            return img
+        if img.shape[1::-1] == size and self.color_type in ("color", "grayscale"):
+            stored = self._decode(path, data, f"{self.color_type}_ignore_orientation")
+            if stored.shape[:2] == size:
+                self._tell_unturned(path)
+                return stored
+        if self.on_other_size == "resize":
+            return mmcv.imresize(img, size[::-1])
+        raise ValueError(
+            f"image {path} has {img.shape[1]} x {img.shape[0]} pixels, but its "
+            f"annotation file says {size[1]} x {size[0]}, so that boxes would lie in "
+            "the wrong place: use the images that the file was made from, or set "
+            'LoadImage(on_other_size="resize")'
+        )
+
+    def _tell_unturned(self, path: str) -> None:
+        self._unturned.add_one()
+        if self._unturned.total == 1:
+            print_log(
+                f"image {path} is to be turned by its EXIF data, but its annotation "
+                "file gives the size of the stored pixels: it is not turned, nor are "
+                "others like it (counted in the log as unturned_images)",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+    def _read_bytes(self, path: str) -> bytes:
+        if "://" not in path and Path(path).exists() and not Path(path).is_file():
+            raise OSError(f"image {path} is no regular file")
         try:
             data = fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError:
@@ -157,10 +224,11 @@ class LoadImage(LoadImageFromFile):
             raise ValueError(f"image {path} is an empty file")
         if looks_truncated(data):
             raise ValueError(f"image {path} is truncated")
+        return data
+
+    def _decode(self, path: str, data: bytes, flag: str) -> np.ndarray:
         try:
-            img = mmcv.imfrombytes(
-                data, flag=self.color_type, backend=self.imdecode_backend
-            )
+            img = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
         except Exception as error:  # each backend has its own exceptions
             raise ValueError(f"image {path} cannot be decoded: {error}") from None
         if img is None:
@@ -186,6 +254,7 @@ class LoadImage(LoadImageFromFile):
         return (
             f"{type(self).__name__}(on_error={self.on_error!r}, "
             f"max_skips_in_a_row={self.max_skips_in_a_row}, "
+            f"on_other_size={self.on_other_size!r}, "
             f"to_float32={self.to_float32}, color_type={self.color_type!r}, "
             f"imdecode_backend={self.imdecode_backend!r}, "
             f"backend_args={self.backend_args})"

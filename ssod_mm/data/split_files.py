@@ -12,6 +12,7 @@ Each stores ``LabelSplit.record`` under ``["info"]["ssod_mm"]``.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,9 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
-from ssod_mm.data.coco_checks import read_coco_json
+from ssod_mm.coco_json import (
+    check_images,
+    clean_annotations,
+    json_classes,
+    read_coco_json,
+)
 from ssod_mm.data.splits import (
     LabelSplit,
     annotated_image_ids,
@@ -184,18 +191,32 @@ def make_splits(
         force: whether files of another seed or scheme are replaced.
         on_written: called after each split; COCO's twenty take some minutes.
 
+    Annotations of images that the file does not have are left out; these and others
+    that training cannot use are counted in the log.
+
     Raises:
         FileNotFoundError: an input file is missing.
-        ValueError: a ratio, fold or file is not usable, or see ``check_overwrite``.
+        ValueError: a category is not in the file, a ratio, fold or file is not usable, or see ``check_overwrite``.
     """
     ann_file = Path(ann_file)
     coco = read_coco_json(ann_file, key="--ann")
-    if not coco.get("annotations"):
+    check_images(coco, str(ann_file))
+    classes = json_classes(coco, ann_file)
+    if not coco["annotations"]:
         raise ValueError(
             f"annotation file {ann_file} holds no annotation: a split of it would "
             "have no label"
         )
+    _, counts = clean_annotations(coco, str(ann_file), classes, on_bad_box="drop")
+    if str(counts):
+        print_log(
+            f"{ann_file}: annotations that training will leave out: {counts}",
+            logger="current",
+            level=logging.WARNING,
+        )
     image_ids = [image["id"] for image in coco["images"]]
+    known = set(image_ids)
+    coco["annotations"] = [a for a in coco["annotations"] if a["image_id"] in known]
     if index_list is None:
         splits = [seeded_split(image_ids, p, f, seed) for p in percents for f in folds]
     else:

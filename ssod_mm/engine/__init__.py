@@ -2,7 +2,7 @@
 
 from ssod_mm.engine.amp import MixedPrecisionOptimWrapper
 from ssod_mm.engine.class_balance_hook import ClassBalanceLogHook
-from ssod_mm.engine.class_count_hook import ClassCountHook
+from ssod_mm.engine.class_hook import ClassCountHook
 from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
 from ssod_mm.engine.guard_hook import NonFiniteTrainingError, StopOnNaNHook
 from ssod_mm.engine.loops import BothModelsTestLoop, BothModelsValLoop

@@ -86,12 +86,8 @@ def analyse_iou(
     model = load_detector(cfg, checkpoint, which, device)
     loader = Runner.build_dataloader(part_loader_cfg(cfg, part))
     dataset = loader.dataset
-    classes = tuple(dataset.metainfo["classes"])
-    if classes != tuple(model.dataset_meta["classes"]):
-        raise ValueError(
-            f"{dataset.ann_file} has the classes {classes}, but {checkpoint} "
-            f"{tuple(model.dataset_meta['classes'])}"
-        )
+    classes = tuple(model.dataset_meta["classes"])
+    dataset.use_classes(classes, str(checkpoint))
     truth = HiddenTruth(dataset.ann_file, classes, "the annotations")
     totals = [PseudoLabelCounts.zeros(len(classes)) for _ in THRESHOLDS]
     detections: list[dict] = []

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import nn
 
-from ssod_mm.data.loading import num_skipped_images
+from ssod_mm.data.loading import num_skipped_images, num_unturned_images
 from ssod_mm.evaluation.hidden_truth import HiddenTruth, to_image_frame
 from ssod_mm.evaluation.pseudo_label_metric import PseudoLabelCounts, count_matches
 from ssod_mm.structures import TeachingStep
@@ -93,6 +93,9 @@ class PseudoLabelLogHook(Hook):
         num_skipped = num_skipped_images()
         if num_skipped:
             runner.message_hub.update_scalar("train/skipped_images", num_skipped)
+        num_unturned = num_unturned_images()
+        if num_unturned:
+            runner.message_hub.update_scalar("train/unturned_images", num_unturned)
         if self._checked:
             return
         self._checked = True

@@ -15,12 +15,22 @@ from mmdet.evaluation.metrics.coco_metric import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
+from ssod_mm.coco_json import (
+    CocoDocument,
+    check_images,
+    coco_index,
+    json_classes,
+    match_classes,
+    read_coco_json,
+)
+
 try:
     from faster_coco_eval import COCOeval_faster as FastCOCOeval
 except ImportError:
     FastCOCOeval = None
 
 BOX_ITEMS = ("mAP", "mAP_50", "mAP_75", "mAP_s", "mAP_m", "mAP_l")
+BEYOND_ALL_AREAS = 1e12
 RECALL_ITEMS = ("AR@100", "AR@300", "AR@1000", "AR_s@1000", "AR_m@1000", "AR_l@1000")
 
 
@@ -82,12 +92,34 @@ class FastCocoMetric(CocoMetric):
 
     Args:
         fast: use faster-coco-eval when it is installed.
+        ann_file: COCO json with the truth. Its categories are matched by name with the
+            classes of the predictions, whatever their order is.
+        ignore_difficult: VOC's difficult objects (``"difficult": 1``) neither count as
+            missed nor a detection of them as wrong.
         **kwargs: as in mmdet's ``CocoMetric``.
     """
 
-    def __init__(self, fast: bool = True, **kwargs: Any) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            super().__init__(**kwargs)
+    def __init__(
+        self,
+        fast: bool = True,
+        ann_file: str | None = None,
+        ignore_difficult: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(ann_file=None, **kwargs)
+        if ann_file is not None:
+            document = read_coco_json(ann_file, self.backend_args, "the evaluator's")
+            check_images(document, ann_file)
+            json_classes(document, ann_file)
+            if not document["annotations"] and not self.format_only:
+                raise ValueError(
+                    f"{ann_file} holds no annotation: nothing can be evaluated; name "
+                    " a labelled file in val_evaluator.ann_file and "
+                    "val_dataloader.dataset.ann_file, or set format_only=True"
+                )
+            if ignore_difficult:
+                _ignore_difficult(document)
+            self._coco_api = coco_index(document)
         self.iou_thrs = np.atleast_1d(np.asarray(self.iou_thrs, dtype=float))
         self.fast = fast
         self.breakdown: CocoBreakdown | None = None
@@ -122,6 +154,8 @@ class FastCocoMetric(CocoMetric):
                 "Nothing was detected on any image: the results are zeros."
             )
             return {name: 0.0 for name in self.result_names if "*" not in name}
+        if self._coco_api is not None:
+            self.cat_ids = self._category_ids()
         self._tell_which()
         kind = FastCOCOeval if self.use_fast else coco_metric.COCOeval
         built: list[Any] = []
@@ -137,6 +171,18 @@ class FastCocoMetric(CocoMetric):
             self.breakdown = coco_breakdown(own, tuple(self.dataset_meta["classes"]))
         return metrics
 
+    def _category_ids(self) -> list[int]:
+        """Ids of the file's categories in the order of the predicted labels.
+
+        Raises:
+            ValueError: the file lacks a class; names both lists.
+        """
+        id_of = {c["name"]: c["id"] for c in self._coco_api.dataset["categories"]}
+        classes = match_classes(
+            self.dataset_meta["classes"], tuple(id_of), "the model", "the truth"
+        )
+        return [id_of[name] for name in classes]
+
     @property
     def use_fast(self) -> bool:
         """Whether faster-coco-eval is wanted and installed."""
@@ -151,3 +197,14 @@ class FastCocoMetric(CocoMetric):
                 "faster-coco-eval is not installed: COCO metrics are computed with "
                 "pycocotools (same numbers, slower)."
             )
+
+
+def _ignore_difficult(document: CocoDocument) -> None:
+    """Let pycocotools ignore difficult objects, in place.
+
+    It ignores objects whose area lies outside the range it looks at, and matches them
+    by IoU as usual; crowds, which it ignores too, would match by another measure.
+    """
+    for annotation in document["annotations"]:
+        if annotation.get("difficult"):
+            annotation["area"] = BEYOND_ALL_AREAS

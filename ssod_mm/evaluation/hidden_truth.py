@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +11,12 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.coco_json import (
+    check_images,
+    json_classes,
+    match_classes,
+    read_coco_json,
+)
 from ssod_mm.maths.boxes import clip_boxes, relative_homographies, warp_boxes
 
 
@@ -25,25 +30,25 @@ class HiddenTruth:
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: no COCO json, no annotations in it, or none of ``classes``.
+        ValueError: no COCO json, no annotations in it, or not all of ``classes``.
     """
 
     def __init__(
         self, ann_file: str | Path, classes: Sequence[str], config_key: str
     ) -> None:
         content = _read(Path(ann_file), config_key)
-        label_of = {name: label for label, name in enumerate(classes)}
+        label_of_name = {name: label for label, name in enumerate(classes)}
         label_of = {
-            category["id"]: label_of[category["name"]]
+            category["id"]: label_of_name[category["name"]]
             for category in content["categories"]
-            if category["name"] in label_of
+            if category["name"] in label_of_name
         }
-        if not label_of:
-            names = [category["name"] for category in content["categories"]]
-            raise ValueError(
-                f"{config_key}: {ann_file} has the categories {names}, none of them "
-                f"among the classes of the training set {list(classes)}."
-            )
+        match_classes(
+            classes,
+            json_classes(content, ann_file),
+            "the training set",
+            f"{ann_file} ({config_key})",
+        )
         position = {image["id"]: i for i, image in enumerate(content["images"])}
         anns = [
             ann
@@ -140,15 +145,11 @@ def _read(path: Path, config_key: str) -> dict:
             "<stem>.<fold>@<percent>-hidden.json; without hidden annotations remove "
             "the hook from custom_hooks."
         )
-    try:
-        content = json.loads(path.read_text())
-        missing = {"images", "annotations", "categories"} - set(content)
-    except (json.JSONDecodeError, TypeError) as error:
-        raise ValueError(f"{config_key}: {path} is no COCO json: {error}") from error
-    if missing or not content["annotations"]:
-        what = ", ".join(sorted(missing)) or "annotations"
+    content = read_coco_json(path, key=config_key)
+    check_images(content, str(path))
+    if not content["annotations"]:
         raise ValueError(
-            f"{config_key}: {path} holds no {what}. The withheld annotations are in "
-            "the file that ends in -hidden.json."
+            f"{config_key}: {path} holds no annotations. The withheld annotations are "
+            "in the file that ends in -hidden.json."
         )
     return content

@@ -74,14 +74,25 @@ class TestCocoSemiDataset:
     @pytest.mark.parametrize(
         ("classes", "message"),
         [
-            (("person", "disc"), r"metainfo.classes .*train\.json: person are not in"),
-            (("box", "disc"), r"keep the order .*train\.json: disc, box"),
+            (("person", "disc"), r"train\.json .*person is missing; .*has disc, box"),
             ("disc", r"metainfo.classes = 'disc' is a text.*\(\"disc\",\)"),
         ],
     )
     def test_classes_that_do_not_match(self, tmp_path, classes, message):
         with pytest.raises(ValueError, match=message):
             labelled(tmp_path, metainfo={"classes": classes})
+
+    def test_labels_are_numbered_as_the_config_says(self, tmp_path):
+        plain = labelled(tmp_path / "a")
+        turned = labelled(tmp_path / "b", metainfo={"classes": ("box", "disc")})
+        for number in range(len(plain)):
+            swapped = [1 - label for label in plain.get_cat_ids(number)]
+            assert turned.get_cat_ids(number) == swapped
+        turned.use_classes(("disc", "box"), "the model")
+        assert turned.metainfo["classes"] == ("disc", "box")
+        assert turned.get_cat_ids(0) == plain.get_cat_ids(0)
+        with pytest.raises(ValueError, match="the model has cat; .* has disc, box"):
+            turned.use_classes(("cat",), "the model")
 
     def test_missing_files_are_named(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"none\.json \(ann_file\)"):
@@ -119,6 +130,29 @@ class TestCocoSemiDataset:
         dataset = labelled(tmp_path, document)
         assert dataset.box_counts.zero_size == 2
         assert [len(dataset.get_cat_ids(i)) for i in range(2)] == [1, 1]
+
+    def test_tiny_boxes_and_boxes_outside_are_counted(self, tmp_path):
+        document = coco_document(4)
+        document["annotations"] += [
+            box(1, 1, (3, 3, 0.9, 4)),
+            box(2, 1, (16, 3, 4, 4)),
+            box(3, 1, (-5, 3, 5, 4)),
+            box(4, 1, (-5, 3, 6, 4)),  # one pixel of it is inside
+        ]
+        counts = labelled(tmp_path, document).box_counts
+        assert (counts.tiny, counts.outside) == (1, 2)
+        assert "1 narrower than one pixel, 2 outside their image" in str(counts)
+
+    def test_a_file_that_is_mostly_unusable_is_an_error(self, tmp_path):
+        document = coco_document(4)
+        for annotation in document["annotations"][:3]:
+            annotation["bbox"] = [30, 3, 4, 4]
+        with pytest.raises(ValueError, match="3 of its 4 annotations cannot .*outside"):
+            labelled(tmp_path, document)
+        for annotation in document["annotations"]:
+            annotation["bbox"] = [0.1, 0.2, 0.5, 0.75]
+        with pytest.raises(ValueError, match="boxes lie between 0 and 1.*multiply"):
+            labelled(tmp_path, document)
 
     def test_area_is_not_needed(self, tmp_path):
         document = coco_document(2)
@@ -414,7 +448,7 @@ class TestSeededConcatDataset:
         other["categories"][1]["name"] = "sphere"
         second = labelled(tmp_path / "second", other)
         with pytest.raises(
-            ValueError, match=r"different classes: .*box.*train\.json.*sphere.*second"
+            ValueError, match=r"train\.json and .*second.* different classes: disc, box and disc, sphere"
         ):
             SeededConcatDataset([dataset.datasets[0], second])
 

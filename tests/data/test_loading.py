@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 
 import cv2
 import numpy as np
@@ -10,7 +11,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from ssod_mm.data.loading import LoadImage, looks_truncated, num_skipped_images
+from ssod_mm.data.loading import (
+    LoadImage,
+    looks_truncated,
+    num_skipped_images,
+    num_unturned_images,
+)
 from tests.data.coco_files import image_array, truncate, write_image
 
 
@@ -97,7 +103,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_folder_instead_of_file_is_named(tmp_path):
-    with pytest.raises(OSError, match="cannot be read"):
+    with pytest.raises(OSError, match="no regular file"):
         load(tmp_path)
 
 
@@ -164,3 +170,51 @@ def test_main_process_sees_what_workers_skip():
     )
     assert len(list(loader)) == 4
     assert num_skipped_images() == before + 12
+
+
+def write_turned(path, orientation=6, height=12, width=16):
+    """A JPEG whose EXIF data asks for a turn; returns its stored pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    array = image_array(1, height, width)
+    Image.fromarray(array[..., ::-1]).save(path, exif=exif, quality=95)
+    return cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_an_exif_turn_is_done_or_not_as_the_json_means(tmp_path, orientation):
+    path = tmp_path / "a.jpg"
+    stored = write_turned(path, orientation)
+    before = num_unturned_images()
+    sizes = {"as_stored": (12, 16), "as_seen": (16, 12)}
+    for name, (height, width) in sizes.items():
+        results = LoadImage()(dict(img_path=str(path), height=height, width=width))
+        assert results["img_shape"] == results["ori_shape"] == (height, width), name
+        if name == "as_stored":
+            np.testing.assert_array_equal(results["img"], stored)
+        else:
+            np.testing.assert_array_equal(results["img"], cv2.imread(str(path)))
+    assert num_unturned_images() == before + 1
+
+
+def test_an_image_of_another_size_is_an_error_or_resized(tmp_path):
+    path = write_image(tmp_path / "a.png", 1, height=6, width=8)
+    sample = dict(img_path=str(path), height=12, width=16)
+    message = r"a\.png has 8 x 6 pixels, but .* 16 x 12.*on_other_size=\"resize\""
+    with pytest.raises(ValueError, match=message):
+        LoadImage()(dict(sample))
+    before = num_skipped_images()
+    assert LoadImage(on_error="skip")(dict(sample)) is None
+    assert num_skipped_images() == before + 1
+    results = LoadImage(on_other_size="resize")(dict(sample))
+    assert results["img"].shape == (12, 16, 3)
+    assert results["ori_shape"] == (12, 16)
+    with pytest.raises(ValueError, match="on_other_size = 'crop'"):
+        LoadImage(on_other_size="crop")
+
+
+def test_a_pipe_does_not_hang(tmp_path):
+    path = tmp_path / "a.png"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match=r"a\.png is no regular file"):
+        LoadImage()(dict(img_path=str(path)))

@@ -214,6 +214,20 @@ def test_files_of_another_tool_are_kept(tmp_path):
         make_splits(ann_file, tmp_path / "semi", [10], [1])
 
 
+def test_annotations_of_absent_images_and_classes(tmp_path, caplog):
+    document = coco_document(10)
+    document["annotations"].append(box(1, 99))
+    (tmp_path / "train.json").write_text(json.dumps(document))
+    reports = make_splits(tmp_path / "train.json", tmp_path, [50], [1])
+    for path in reports[0].paths.values():
+        annotations = json.loads(path.read_text())["annotations"]
+        assert 99 not in {annotation["image_id"] for annotation in annotations}
+    document["annotations"][0]["category_id"] = 9
+    (tmp_path / "train.json").write_text(json.dumps(document))
+    with pytest.raises(ValueError, match="annotation 101 .*category_id 9"):
+        make_splits(tmp_path / "train.json", tmp_path, [50], [1])
+
+
 def test_unusable_annotation_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.json"):
         make_splits(tmp_path / "absent.json", tmp_path, [10], [1])

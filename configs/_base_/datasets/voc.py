@@ -3,8 +3,8 @@
     data/VOCdevkit/VOC2007/, VOC2012/     as unpacked
     data/VOCdevkit/annotations/           written by tools/prepare_voc.py
 
-Results: `coco/bbox_mAP` and the like count all objects; `voc07/mAP_11points` is VOC's
-own, which leaves out the "difficult" ones. Training ignores those.
+Results: `coco/bbox_mAP` and the like count all objects; `coco_easy/bbox_mAP` ignores the
+"difficult" ones, and so does VOC's own `voc07/mAP_11points`. Training ignores them.
 """
 
 _base_ = "./common.py"
@@ -41,6 +41,13 @@ test_dataloader = val_dataloader
 test_ann_file = f"{data_root}/annotations/voc07_test.json"
 val_evaluator = [
     dict(type="FastCocoMetric", ann_file=test_ann_file, metric="bbox"),
+    dict(
+        type="FastCocoMetric",
+        ann_file=test_ann_file,
+        metric="bbox",
+        ignore_difficult=True,
+        prefix="coco_easy",
+    ),
     dict(type="Voc07Metric", ann_file=test_ann_file),
 ]
 test_evaluator = val_evaluator
