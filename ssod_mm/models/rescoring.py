@@ -12,6 +12,7 @@ from ssod_mm.maths.boxes import box_areas, clip_boxes, hull_growth, warp_boxes
 from ssod_mm.maths.reweighting import masked_mean
 from ssod_mm.models.features import Features
 from ssod_mm.models.geometry import student_from_teacher
+from ssod_mm.models.mixed_views import MixedViews
 from ssod_mm.structures import PseudoBoxes
 
 _MIN_AREA_PX = 1.0
@@ -26,15 +27,20 @@ class RescorableBoxes(PseudoBoxes):
     Attributes:
         features: the teacher's feature maps of the weak views, without gradient.
         samples_weak: data samples of the weak views.
+        mixed: where the strong views are in the images that the boxes lie in; None
+            where these are the strong views.
     """
 
     features: Features = ()
     samples_weak: SampleList = ()
+    mixed: MixedViews | None = None
 
-    def replace(self, boxes: PseudoBoxes) -> RescorableBoxes:
-        """Other boxes with the same views."""
+    def replace(
+        self, boxes: PseudoBoxes, mixed: MixedViews | None = None
+    ) -> RescorableBoxes:
+        """Other boxes with the same weak views."""
         return RescorableBoxes(
-            boxes.instances, boxes.ignored, self.features, self.samples_weak
+            boxes.instances, boxes.ignored, self.features, self.samples_weak, mixed
         )
 
     def bare(self) -> PseudoBoxes:

@@ -13,7 +13,16 @@ from mmengine.hooks import Hook
 from ssod_mm.engine.runtime import build_runner, resolve_config
 from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised_cfg
 
-CONFIGS = dict(supervised=tiny_supervised_cfg, mean_teacher=tiny_mean_teacher_cfg)
+
+def mixing_mean_teacher_cfg(root, max_iters):
+    """The mean teacher with one labelled and four unlabelled images, mixed up."""
+    cfg = tiny_mean_teacher_cfg(root, max_iters, batch_size=5)
+    cfg["train_dataloader"]["sampler"]["source_ratio"] = [1, 4]
+    cfg["model"]["mixing"] = dict(pseudo_mixup=0.5, pseudo_mosaic=0.5)
+    return cfg
+
+
+CONFIGS = dict(supervised=tiny_supervised_cfg, mean_teacher=mixing_mean_teacher_cfg)
 NUM_ITERATIONS, CHECKPOINT_AT = 6, 3
 
 

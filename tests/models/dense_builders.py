@@ -36,19 +36,22 @@ def build_dense(dense=None, cfg=None, seed=0, certain=True, **arguments):
         seed: seed of the weights.
         certain: draw wide classifiers, so that scores spread over (0, 1) and an
             untrained teacher has candidates.
-        **arguments: keys of ``semi_train_cfg``; ``class_balance`` apart.
+        **arguments: keys of ``semi_train_cfg``; ``class_balance`` and
+            ``mixing`` apart.
     """
     from ssod_mm.models import DenseGuidanceTeacher  # registers
 
     torch.manual_seed(seed)
     cfg = cfg or focal_cfg()
     balance = arguments.pop("class_balance", None)
+    mixing = arguments.pop("mixing", None)
     model = MODELS.build(
         ConfigDict(
             type=DenseGuidanceTeacher.__name__,
             detector=cfg,
             dense=dense,
             class_balance=balance,
+            mixing=mixing,
             data_preprocessor=dict(
                 type="MultiBranchDataPreprocessor",
                 data_preprocessor=cfg["data_preprocessor"],

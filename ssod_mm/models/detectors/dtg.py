@@ -75,6 +75,11 @@ class DenseGuidanceTeacher(MeanTeacher):
             last = (dense or {}).get("rcnn") or (dense or {}).get("head") or {}
             class_balance = {"tau": last.get("tau") or 0.45, **class_balance}
         super().__init__(*args, class_balance=class_balance, **kwargs)
+        self.mixing.refuse(
+            ["pseudo_mixup", "pseudo_mosaic"],
+            "DTG teaches candidates of one view by those of another, one to one, and a "
+            "mixed image shows several views (labelled_mosaic works)",
+        )
         student = self.student
         self.stages = stage_settings(dense, student, self.settings.score_thr)
         modes = {stage.mode for stage in self.stages.values()}

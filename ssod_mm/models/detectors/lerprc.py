@@ -30,6 +30,7 @@ from ssod_mm.models.detectors.lerprc_settings import LerConfig, PrcConfig
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import use_features
 from ssod_mm.models.heads.quality import with_quality
+from ssod_mm.models.mixed_views import MixedViews
 from ssod_mm.models.rescoring import RescorableBoxes, rescore, teacher_rois
 from ssod_mm.models.roi_losses import (
     Candidates,
@@ -74,6 +75,12 @@ class LerPrcTeacher(MeanTeacher):
         super().__init__(*args, **kwargs)
         self.ler = LerConfig.from_config(ler)
         self.prc = PrcConfig.from_config(prc)
+        if self.prc is not None:
+            self.mixing.refuse(
+                ["pseudo_mixup"],
+                "PRC asks the teacher about each candidate, which under mixup lies in "
+                "two images (set model.prc to None, or take pseudo_mosaic)",
+            )
         heads = box_heads(self.student)
         if not heads:
             raise ValueError(
@@ -158,6 +165,20 @@ class LerPrcTeacher(MeanTeacher):
         """
         return guidance.replace(super().to_student_view(guidance, weak, strong))
 
+    def to_mixed_views(
+        self, guidance: RescorableBoxes, mixed: MixedViews
+    ) -> RescorableBoxes:
+        """Pseudo labels in mixed images, see :meth:`MeanTeacher.to_mixed_views`.
+
+        Args:
+            guidance: boxes in strong-view pixels.
+            mixed: where the strong views are in the mixed images.
+
+        Returns:
+            Boxes in mixed-image pixels, by which candidates find their weak views.
+        """
+        return guidance.replace(super().to_mixed_views(guidance, mixed), mixed)
+
     def roi_losses(
         self, guidance: RescorableBoxes, samples: SampleList
     ) -> AbstractContextManager[None]:
@@ -219,8 +240,12 @@ class LerPrcTeacher(MeanTeacher):
         """Factors (P,) on the classification losses: equations 12 to 14."""
         settings, foreground = self.prc, candidates.foreground
         hull = settings.box_hull or self.settings.box_hull
+        student_rois = candidates.rois
+        if guidance.mixed is not None:
+            student_rois = guidance.mixed.views_of(student_rois)
+            samples = guidance.mixed.views
         rois, stats = teacher_rois(
-            candidates.rois, guidance.samples_weak, samples, hull, settings.growth_thr
+            student_rois, guidance.samples_weak, samples, hull, settings.growth_thr
         )
         probs, bbox_pred = rescore(
             self.teacher.roi_head, candidates.stage, guidance.features, rois

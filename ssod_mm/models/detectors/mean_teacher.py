@@ -29,6 +29,8 @@ from ssod_mm.models.graph import (
     averages_over_processes,
     zero_through_parameters,
 )
+from ssod_mm.models.mixed_views import MixedViews, mixed_labelled
+from ssod_mm.models.mixing import Mixing
 from ssod_mm.models.pseudo_labels import (
     above_threshold,
     pseudo_labelled,
@@ -50,6 +52,8 @@ class MeanTeacher(SemiBaseDetector):
         init_cfg: initialisation config.
         class_balance: thresholds and loss weights of each class in place of one
             ``score_thr``, see :class:`ClassBalance`; None does without.
+        mixing: mosaics and mixup of the images that the student learns from, see
+            :class:`Mixing`; None does without.
 
     Attributes:
         iteration: 0-based training iteration, set by ``MeanTeacherEMAHook``.
@@ -64,6 +68,7 @@ class MeanTeacher(SemiBaseDetector):
         data_preprocessor: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
         class_balance: OptConfigType = None,
+        mixing: OptConfigType = None,
     ) -> None:
         settings = SemiTrainConfig.from_config(semi_train_cfg)
         super().__init__(
@@ -74,6 +79,7 @@ class MeanTeacher(SemiBaseDetector):
             init_cfg=init_cfg,
         )
         self.settings = settings
+        self.mixing = Mixing.from_config(mixing)
         self.class_balance = None
         if class_balance is not None:
             self.class_balance = build_class_balance(
@@ -123,18 +129,29 @@ class MeanTeacher(SemiBaseDetector):
         weight = self.settings.unsup_weight_at(self.iteration)
         learnt = ("sup", "unsup_student") if weight > 0 else ("sup",)
         learnt = [branch for branch in learnt if branch in inputs]
-        groups = [inputs[branch] for branch in learnt]
+        mixed = {branch: self._mixed(branch, inputs, samples) for branch in learnt}
+        groups = [
+            inputs[branch] if views is None else views.inputs
+            for branch, views in mixed.items()
+        ]
         found = joint_features(self.student, groups, self.settings.max_waste)
         features = dict(zip(learnt, found, strict=True))
         shares = self.settings.branch_shares(inputs)
         losses = {}
         if "sup" in features:
-            losses = self.supervised_loss(features["sup"], samples["sup"])
+            labelled = samples["sup"]
+            if mixed["sup"] is not None:
+                labelled = mixed_labelled(mixed["sup"], self.settings.min_box_wh)
+            losses = self.supervised_loss(features["sup"], labelled)
             losses = reweight_loss_dict(losses, shares["sup"])
         if "unsup_student" in features:
             weight *= shares["unsup_student"]
             taught = self.unsupervised_loss(
-                features["unsup_student"], inputs, samples, weight
+                features["unsup_student"],
+                inputs,
+                samples,
+                weight,
+                mixed["unsup_student"],
             )
             return {**losses, **taught}
         self.last_step = None
@@ -144,6 +161,12 @@ class MeanTeacher(SemiBaseDetector):
             losses = {"sup_loss_cls": zero_through_parameters(self.student)}
         like = next(iter(inputs.values()))
         return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def _mixed(
+        self, branch: str, inputs: dict[str, Tensor], samples: dict[str, SampleList]
+    ) -> MixedViews | None:
+        varies = self.settings.weight_by_images
+        return self.mixing(branch, inputs[branch], samples[branch], varies)
 
     def _check_whole(self, inputs: dict[str, Tensor]) -> None:
         absent = sorted({"sup", "unsup_student"} - set(inputs))
@@ -166,14 +189,17 @@ class MeanTeacher(SemiBaseDetector):
         inputs: dict[str, Tensor],
         samples: dict[str, SampleList],
         weight: float,
+        mixed: MixedViews | None = None,
     ) -> dict[str, Tensor]:
         """Let the teacher label the weak views and the student learn in the strong.
 
         Args:
-            features: feature maps of the strong views.
+            features: feature maps of the strong views, or of the mixed ones.
             inputs: image batches of the branches.
             samples: their data samples.
             weight: weight of the unlabelled loss in this iteration.
+            mixed: the images that the student learns from, where they are not the
+                strong views themselves.
 
         Returns:
             ``unsup_*`` losses and diagnostics.
@@ -185,7 +211,10 @@ class MeanTeacher(SemiBaseDetector):
                 self.class_balance.observe(found.instances)
             kept = self.select(found)
         guidance = self.to_student_view(kept, weak, strong)
-        losses = self.guided_loss(features, strong, guidance, weight)
+        learnt, taught = strong, guidance
+        if mixed is not None:
+            learnt, taught = mixed.samples, self.to_mixed_views(guidance, mixed)
+        losses = self.guided_loss(features, learnt, taught, weight)
         self.last_step = TeachingStep(
             inputs_weak=inputs["unsup_teacher"],
             inputs_strong=inputs["unsup_student"],
@@ -272,6 +301,18 @@ class MeanTeacher(SemiBaseDetector):
             min_visible=self.settings.min_visible,
             hull=self.settings.box_hull,
         )
+
+    def to_mixed_views(self, guidance: PseudoBoxes, mixed: MixedViews) -> PseudoBoxes:
+        """Guidance in the images that show several strong views.
+
+        Args:
+            guidance: boxes in strong-view pixels.
+            mixed: where the strong views are in the mixed images.
+
+        Returns:
+            Boxes in mixed-image pixels; those that became too small are dropped.
+        """
+        return mixed.carry(guidance, self.settings.min_box_wh)
 
     def guided_loss(
         self,
