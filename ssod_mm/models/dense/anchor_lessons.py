@@ -88,7 +88,9 @@ def partners(
         )
         return rows, iou, unsure, None
     num_images, num_priors = found.clear.shape
-    images = torch.arange(num_images, device=found.images.device)
+    images = found.prior_images
+    if images is None:
+        images = torch.arange(num_images, device=found.images.device)
     rows, iou = matched_rows(
         head,
         grids,

@@ -45,6 +45,8 @@ class Clusters:
         all_priors: (B, N, 4) all anchors of each image, for the background of stages
             whose priors differ between the views; None elsewhere.
         clear: (B, N) whether the teacher finds nothing there.
+        prior_images: (B,) the image that ``all_priors`` lie in; None where these are
+            the images in their order.
     """
 
     images: Tensor
@@ -62,6 +64,7 @@ class Clusters:
     unsure_priors: Tensor
     all_priors: Tensor | None = None
     clear: Tensor | None = None
+    prior_images: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of clusters."""

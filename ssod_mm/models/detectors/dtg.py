@@ -26,12 +26,14 @@ from ssod_mm.models.dense.anchor_lessons import anchor_losses
 from ssod_mm.models.dense.cluster_losses import reduced_counts
 from ssod_mm.models.dense.clusters import DenseGuidance, ViewMap, kept_instances
 from ssod_mm.models.dense.inspection import candidates_of_both, disagreements
+from ssod_mm.models.dense.mixing import mixed_guidance
 from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
 from ssod_mm.models.dense.settings import stage_settings
 from ssod_mm.models.dense.sparse import assigned_anchor_losses, assigned_roi_losses
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import Features
 from ssod_mm.models.graph import zero_through_parameters
+from ssod_mm.models.mixed_views import MixedViews
 from ssod_mm.models.pseudo_labels import above_threshold, pseudo_labelled
 from ssod_mm.structures import PseudoBoxes
 
@@ -76,9 +78,10 @@ class DenseGuidanceTeacher(MeanTeacher):
             class_balance = {"tau": last.get("tau") or 0.45, **class_balance}
         super().__init__(*args, class_balance=class_balance, **kwargs)
         self.mixing.refuse(
-            ["pseudo_mixup", "pseudo_mosaic"],
-            "DTG teaches candidates of one view by those of another, one to one, and a "
-            "mixed image shows several views (labelled_mosaic works)",
+            ["pseudo_mixup"],
+            "DTG teaches candidates of one view by those of another, one to one, and "
+            "under mixup the background of one view is full of another's objects (take "
+            "pseudo_mosaic)",
         )
         student = self.student
         self.stages = stage_settings(dense, student, self.settings.score_thr)
@@ -184,6 +187,17 @@ class DenseGuidanceTeacher(MeanTeacher):
             return guidance
         proposals, seen = view(guidance.proposals, guidance.proposal_images)
         return replace(guidance, proposals=proposals, proposals_seen=seen)
+
+    def to_mixed_views(
+        self, guidance: DenseGuidance, mixed: MixedViews
+    ) -> DenseGuidance:
+        """Guidance in mosaics, see :func:`mixed_guidance`.
+
+        Args:
+            guidance: in strong-view pixels.
+            mixed: where the strong views are in the mixed images.
+        """
+        return mixed_guidance(guidance, mixed, self.settings.min_box_wh)
 
     def guided_loss(
         self,

@@ -1,0 +1,163 @@
+"""Dense guidance in mosaics: clusters and proposals follow the views they are of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ssod_mm.maths.boxes import warp_boxes
+from ssod_mm.models.dense.clusters import Clusters, DenseGuidance
+from ssod_mm.models.mixed_views import MixedViews
+
+
+class _Placements:
+    """Rows of tensors over a batch of views, once for each placement of their view.
+
+    Args:
+        mixed: where the views are.
+        min_box_wh: smallest width and height in a mixed image, in pixels.
+        device: where the boxes are.
+    """
+
+    def __init__(
+        self, mixed: MixedViews, min_box_wh: tuple[float, float], device: torch.device
+    ) -> None:
+        self.sources = mixed.sources.to(device)
+        self.targets = mixed.targets.to(device)
+        self.matrices = mixed.matrices.float().to(device)
+        self.min_box_wh = min_box_wh
+        alone = mixed.targets.bincount()[mixed.targets] == 1
+        self.shares_image = ~alone.to(device)
+
+    def rows(self, views_R: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Repeated rows by placement.
+
+        Args:
+            views_R: view of each row.
+
+        Returns:
+            Placements (S,) and rows (S,); and a table (V, R) of where a row went for a
+            placement, -1 where it is of another view.
+        """
+        is_there = views_R == self.sources[:, None]
+        places, rows = is_there.nonzero(as_tuple=True)
+        table = torch.full(is_there.shape, -1, device=views_R.device)
+        table[places, rows] = torch.arange(len(rows), device=views_R.device)
+        return places, rows, table
+
+    def moved(self, boxes_S4: Tensor, places_S: Tensor) -> Tensor:
+        """Boxes (S, 4) in pixels of the mixed images."""
+        return warp_boxes(boxes_S4, self.matrices[places_S])
+
+    def is_large(self, boxes_S4: Tensor) -> Tensor:
+        """Whether boxes reach ``min_box_wh`` and have an area (S,)."""
+        sides = boxes_S4[:, 2:] - boxes_S4[:, :2]
+        return ((sides >= sides.new_tensor(self.min_box_wh)) & (sides > 0)).all(1)
+
+
+def mixed_guidance(
+    guidance: DenseGuidance, mixed: MixedViews, min_box_wh: tuple[float, float]
+) -> DenseGuidance:
+    """Dense guidance in images that show several strong views beside each other.
+
+    Every placement of a view has its clusters, proposals and anchors again. A cluster
+    whose kept box became too small teaches nothing.
+
+    Args:
+        guidance: in strong-view pixels.
+        mixed: where the strong views are; none on top of another.
+        min_box_wh: smallest width and height in a mixed image, in pixels.
+
+    Returns:
+        In pixels of the mixed images; the instances have no ``cluster``.
+    """
+    device = guidance.instances[0].bboxes.device
+    placements = _Placements(mixed, min_box_wh, device)
+    carried = mixed.carry(guidance, min_box_wh)
+    for instances in carried.instances:
+        instances.pop("cluster", None)
+    stages, table_VP = guidance.stages, None
+    proposals, images = guidance.proposals, guidance.proposal_images
+    seen = guidance.proposals_seen
+    if proposals is not None:
+        places, rows, table_VP = placements.rows(images)
+        proposals = placements.moved(proposals[rows], places)
+        seen = seen[rows] & placements.is_large(proposals)
+        images = placements.targets[places]
+    views = mixed.views
+    stages = {
+        name: _mixed_clusters(
+            found, placements, table_VP if name == "rcnn" else None, views
+        )
+        for name, found in guidance.stages.items()
+    }
+    return replace(
+        guidance,
+        instances=carried.instances,
+        stages=stages,
+        proposals=proposals,
+        proposal_images=images,
+        proposals_seen=seen,
+    )
+
+
+def _mixed_clusters(
+    found: Clusters, at: _Placements, table_VP: Tensor | None, views: list
+) -> Clusters:
+    """Clusters of a stage; ``table_VP`` says where the R-CNN stage's proposals went."""
+    places, rows, table_VM = at.rows(found.images)
+    of_kept, kept, table_VK = at.rows(found.images[found.kept])
+    of_unsure, unsure, _ = at.rows(found.unsure_images)
+    clusters = table_VK[places, found.clusters[rows]]
+    kept_boxes = at.moved(found.kept_boxes[kept], of_kept)
+    boxes = at.moved(found.boxes[rows], places)
+    boxes = torch.where(at.is_large(boxes)[:, None], boxes, kept_boxes[clusters])
+    priors, unsure_rows = found.rows[rows], found.unsure_rows[unsure]
+    all_priors, clear = found.all_priors, found.clear
+    if table_VP is not None:
+        priors, unsure_rows = table_VP[places, priors], table_VP[of_unsure, unsure_rows]
+    elif all_priors is not None:
+        count = all_priors.shape[1]
+        priors = priors + (places - found.images[rows]) * count
+        moved = of_unsure - found.unsure_images[unsure]
+        unsure_rows = unsure_rows + moved * count
+        all_priors, clear = _mixed_anchors(all_priors, clear, at, views)
+    return replace(
+        found,
+        images=at.targets[places],
+        rows=priors,
+        labels=found.labels[rows],
+        scores=found.scores[rows],
+        priors=at.moved(found.priors[rows], places),
+        boxes=boxes,
+        clusters=clusters,
+        kept_boxes=kept_boxes,
+        kept=table_VM[of_kept, found.kept[kept]],
+        alive=found.alive[kept] & at.is_large(kept_boxes),
+        unsure_rows=unsure_rows,
+        unsure_images=at.targets[of_unsure],
+        unsure_priors=at.moved(found.unsure_priors[unsure], of_unsure),
+        all_priors=all_priors,
+        clear=clear,
+        prior_images=at.targets if all_priors is not None else None,
+    )
+
+
+def _mixed_anchors(
+    all_priors: Tensor, clear: Tensor, at: _Placements, views: list
+) -> tuple[Tensor, Tensor]:
+    """Anchors (V, N, 4) of all placements, and whether nothing is there (V, N).
+
+    Beside other views an anchor says so only inside its own: beyond lies a neighbour.
+    """
+    count = all_priors.shape[1]
+    placed = all_priors[at.sources]
+    limits = torch.tensor([s.img_shape[1::-1] for s in views], device=placed.device)
+    centres = (placed[..., :2] + placed[..., 2:]) / 2
+    inside = (centres >= 0) & (centres <= limits[at.sources, None])
+    clear = clear[at.sources] & (inside.all(-1) | ~at.shares_image[:, None])
+    places = torch.arange(len(placed), device=placed.device)
+    moved = at.moved(placed.flatten(0, 1), places.repeat_interleave(count))
+    return moved.view_as(placed), clear
