@@ -58,6 +58,7 @@ setup(
         "onedl-mmdetection>=3.5.1,<3.6",
         "opencv-python>=4.8",
         "pillow>=9",
+        "safetensors>=0.4",
         "pycocotools>=2.0.7",
         "terminaltables>=3.1",
         "matplotlib>=3.7",

@@ -16,7 +16,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssod_mm.cli.arguments import add_override_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_override_arguments,
+    add_trust_argument,
+    config_overrides,
+)
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -63,6 +67,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", help="default: CUDA if there is any")
     add_override_arguments(parser)
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -159,9 +164,11 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.iou_analysis import analyse_iou
         from ssod_mm.evaluation.iou_curves import rarest_classes
 
+        trust_checkpoints(arguments.trust_checkpoint)
         runs = {
             name: analyse_iou(
                 cfg,

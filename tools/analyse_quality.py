@@ -16,7 +16,11 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    add_trust_argument,
+    config_overrides,
+)
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -43,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
         help="least class probabilities; one table each, the first one is drawn",
     )
     parser.add_argument("--device", help="default: CUDA if there is any")
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -107,8 +112,10 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.quality_analysis import analyse_quality
 
+        trust_checkpoints(arguments.trust_checkpoint)
         boxes = analyse_quality(
             cfg,
             arguments.checkpoint,

@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import argparse
 
-from ssod_mm.cli.arguments import add_override_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_override_arguments,
+    add_trust_argument,
+    config_overrides,
+)
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -44,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", help="default: CUDA if there is any")
     add_override_arguments(parser)
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -62,8 +67,10 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.comparison import ComparedModel, compare_drawings
 
+        trust_checkpoints(arguments.trust_checkpoint)
         models = [
             ComparedModel(name, cfg, checkpoint)
             for (name, _, checkpoint), cfg in zip(arguments.run, configs, strict=True)

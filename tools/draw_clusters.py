@@ -11,7 +11,11 @@ from __future__ import annotations
 
 import argparse
 
-from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    add_trust_argument,
+    config_overrides,
+)
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -29,6 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clusters", type=int, default=4, help="largest ones, each")
     parser.add_argument("--ranks", type=int, default=6, help="best candidates of each")
     parser.add_argument("--device", help="default: CUDA if there is any")
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -43,8 +48,10 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.cluster_drawing import draw_clusters
 
+        trust_checkpoints(arguments.trust_checkpoint)
         files = draw_clusters(
             cfg,
             arguments.checkpoint,

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import argparse
 
-from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    add_trust_argument,
+    config_overrides,
+)
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -33,6 +37,7 @@ def parse_arguments() -> argparse.Namespace:
         help="export a detector with modules of ssod_mm all the same; its config "
         "then imports ssod_mm",
     )
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -46,8 +51,10 @@ def main() -> None:
             **config_overrides(arguments),
         )
         # Only now, so that a mistake in the command is reported at once.
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.export import export_detector
 
+        trust_checkpoints(arguments.trust_checkpoint)
         config, weights = export_detector(
             cfg,
             arguments.checkpoint,

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import argparse
 
-from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    add_trust_argument,
+    config_overrides,
+)
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -32,6 +36,7 @@ def parse_arguments() -> argparse.Namespace:
         "--score-thr", type=float, default=0.3, help="least class probability"
     )
     parser.add_argument("--device", help="default: CUDA if there is any")
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -47,8 +52,10 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.predictions import predict_files
 
+        trust_checkpoints(arguments.trust_checkpoint)
         summary = predict_files(
             cfg,
             arguments.checkpoint,

@@ -16,6 +16,7 @@ from ssod_mm.cli.arguments import (
     add_check_argument,
     add_config_arguments,
     add_launcher_argument,
+    add_trust_argument,
     config_overrides,
     set_local_rank,
 )
@@ -43,6 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", help="write the results to this json file")
     add_check_argument(parser)
+    add_trust_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
 
@@ -117,17 +119,22 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.model import is_model_wrapper
 
-        from ssod_mm.engine.checkpoints import load_weights
+        from ssod_mm.checkpoints import load_weights, trust_checkpoints
+        from ssod_mm.engine.class_hook import number_labels
         from ssod_mm.engine.inference import evaluated_model
         from ssod_mm.engine.runtime import build_runner
 
+        trust_checkpoints(arguments.trust_checkpoint)
         which = arguments.which or evaluated_model(load_config(arguments.config))
         runner = build_runner(cfg)
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         members = getattr(model, "members", [model])
+        runner.test_loop  # noqa: B018  (builds the test set)
         for member, checkpoint in zip(members, arguments.checkpoint, strict=True):
-            load_weights(member, checkpoint, which)
+            classes = load_weights(member, checkpoint, which)
+            if classes is not None:
+                number_labels(runner, classes, checkpoint)
         results = runner.test()
         if arguments.out and runner.rank == 0:
             Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)

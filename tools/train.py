@@ -11,6 +11,7 @@ from ssod_mm.cli.arguments import (
     add_check_argument,
     add_config_arguments,
     add_launcher_argument,
+    add_trust_argument,
     config_overrides,
     set_local_rank,
 )
@@ -43,6 +44,7 @@ def parse_arguments() -> argparse.Namespace:
         help="scale the learning rate with the batch; default: as the config says",
     )
     add_check_argument(parser)
+    add_trust_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
 
@@ -70,8 +72,10 @@ def main() -> None:
             print(f"{arguments.config}: options, config and data files are in order")
             return
         # Only now, so that a mistake in the command is reported at once.
+        from ssod_mm.checkpoints import trust_checkpoints
         from ssod_mm.engine.runtime import build_runner
 
+        trust_checkpoints(arguments.trust_checkpoint)
         runner = build_runner(cfg)
         print_log(f"Output folder: {runner.work_dir}", logger="current")
         runner.train()

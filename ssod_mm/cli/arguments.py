@@ -49,6 +49,16 @@ def add_check_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets a checkpoint hold more than weights."""
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="read checkpoints that hold more than weights, which can run any program: "
+        "only for files of your own",
+    )
+
+
 def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of ``resolve_config`` that these options stand for."""
     names = ("fold", "percent", "seed", "work_dir", "cfg_options")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
 import os
 import re
@@ -12,6 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 EXIT_CODE = 2
+# What a user can do about a disk, by the number of the system's error.
+DISK_ERRORS = {
+    errno.ENOSPC: "the disk is full: free space there",
+    errno.EDQUOT: "the disk quota is used up: free space there",
+    errno.EROFS: "it cannot be written to: name another folder",
+    errno.EACCES: "you have no right to it: change that, or name another folder",
+    errno.EPERM: "you have no right to it: change that, or name another folder",
+}
 _PROJECT = Path(__file__).resolve().parents[1]
 _FROM_WORKER = re.compile(r"Caught \w+ in .*worker process", re.DOTALL)
 
@@ -47,6 +56,11 @@ def explain(error: Exception) -> str | None:
             return _one_line(text[text.rindex("\n", 0, len(text.rstrip())) :])
         return None
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return _one_line(
+            f"{error.filename or 'a file'}: {DISK_ERRORS[error.errno]}, and give the "
+            "same command again, a training with --resume"
+        )
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return _one_line(text)
     if isinstance(error, KeyError):

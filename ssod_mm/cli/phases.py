@@ -19,6 +19,7 @@ from mmengine.config import Config
 from ssod_mm.cli.arguments import config_overrides
 from ssod_mm.cli.lookup import changed_keys, load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.cli.run_folders import numbered_checkpoints
 
 SHARED = ("data_root", "coco_root", "num_classes", "pretrained")
 """Options of a student that its teacher needs too."""
@@ -63,8 +64,7 @@ class Phase:
     @property
     def is_begun(self) -> bool:
         """Whether a checkpoint exists to go on from."""
-        pointer = self.work_dir / "last_checkpoint"
-        return pointer.is_file() and Path(pointer.read_text().strip()).is_file()
+        return bool(numbered_checkpoints(self.work_dir))
 
     def check_record(self) -> None:
         """Refuse the output of a training that depended on something else.

@@ -17,6 +17,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ssod_mm.cli.data_files import check_data_files
+from ssod_mm.cli.run_folders import numbered_checkpoints
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 _AMP_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
@@ -212,7 +213,7 @@ def _set_resume(cfg: Config, resume: str | bool | None) -> None:
     cfg.resume = True
     if resume is True or resume == "auto":
         cfg.load_from = None
-        if not Path(cfg.work_dir, "last_checkpoint").is_file():
+        if not numbered_checkpoints(cfg.work_dir):
             print_log(
                 f"--resume: {cfg.work_dir} holds no checkpoint yet, training starts "
                 "from the beginning",

@@ -1,6 +1,7 @@
 """Hooks, loops and wrappers of a run; importing registers them."""
 
 from ssod_mm.engine.amp import MixedPrecisionOptimWrapper
+from ssod_mm.engine.checkpoint_hook import DurableCheckpointHook
 from ssod_mm.engine.class_balance_hook import ClassBalanceLogHook
 from ssod_mm.engine.class_hook import ClassCountHook
 from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
@@ -17,6 +18,7 @@ __all__ = [
     "ClassBalanceLogHook",
     "ClassCountHook",
     "DrawPseudoLabelsHook",
+    "DurableCheckpointHook",
     "IterationSeedHook",
     "MeanTeacherEMAHook",
     "MixedPrecisionOptimWrapper",

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from mmdet.engine.hooks import NumClassCheckHook
 from mmdet.registry import HOOKS
 from mmengine.dataset import BaseDataset
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ssod_mm.checkpoints import check_start_weights, stored_classes
 from ssod_mm.coco_json import match_classes
 from ssod_mm.data.datasets import source_name
 
@@ -26,11 +28,19 @@ class ClassCountHook(NumClassCheckHook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Give the data sets the classes of the checkpoint.
+        """Check the weights; give the data sets the classes of the checkpoint.
+
+        Nothing is checked with ``allow_partial_load=True`` in the config, for weights
+        of a detector of other classes, for example.
 
         Raises:
-            ValueError: the names differ; names both lists.
+            ValueError: the weights do not fill the model, or the classes differ; names
+                five weights, or both lists.
         """
+        if runner.cfg.get("allow_partial_load"):
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_start_weights(model, checkpoint, runner._load_from)
         classes = stored_classes(checkpoint)
         if classes is not None:
             number_labels(runner, classes, "the checkpoint")
@@ -50,13 +60,6 @@ class ClassCountHook(NumClassCheckHook):
                 "set num_classes to the number of categories in the json "
                 "(--cfg-options num_classes=N, or num_classes of the heads)"
             ) from error
-
-
-def stored_classes(checkpoint: dict) -> tuple[str, ...] | None:
-    """The class names that a checkpoint was trained with; None if it does not say."""
-    meta = checkpoint.get("meta") or {}
-    classes = (meta.get("dataset_meta") or {}).get("classes")
-    return tuple(classes) if classes else None
 
 
 def number_labels(runner: Runner, classes: Sequence[str], wanted_by: str) -> None:

@@ -11,10 +11,11 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.checkpoints import load_weights
 from ssod_mm.engine.runtime import import_custom_modules
 from ssod_mm.evaluation.drawing import (
     class_colours,
@@ -62,8 +63,6 @@ def draw_clusters(
     for key, value in numbers.items():
         if value < 1:
             raise ValueError(f"--{key} {value} must be at least 1")
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
     if "dense" not in cfg.model:
         raise ValueError(
             f"clusters are those of a DenseGuidanceTeacher, but the config's model is "
@@ -72,7 +71,7 @@ def draw_clusters(
     import_custom_modules(cfg)
     init_default_scope(cfg.get("default_scope", "mmdet"))
     model = MODELS.build(cfg.model)
-    load_checkpoint(model, str(checkpoint), map_location="cpu")
+    load_weights(model, checkpoint, "teacher")
     model = model.to(device).eval()
     loader = Runner.build_dataloader(
         {**cfg.train_dataloader, "num_workers": 0, "persistent_workers": False},

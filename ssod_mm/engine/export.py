@@ -13,6 +13,7 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 
+from ssod_mm.checkpoints import write_safetensors
 from ssod_mm.engine.inference import (
     evaluated_model,
     load_detector,
@@ -188,6 +189,8 @@ def export_detector(
 ) -> tuple[Path, Path]:
     """Write ``<config>_<which>.py`` and ``.pth`` for ``mmdet.apis.init_detector``.
 
+    The weights are written as ``.safetensors`` too, a form that cannot hold code.
+
     Args:
         cfg: the config of the training, resolved.
         checkpoint: its checkpoint.
@@ -224,4 +227,5 @@ def export_detector(
     if "GaussianBBoxHead" not in own_types(exported.model, [MODELS]):
         state = {key: state[key] for key in state if VARIANCE_WEIGHTS not in key}
     torch.save({"meta": meta, "state_dict": state}, weights_path)
+    write_safetensors(weights_path.with_suffix(".safetensors"), state, meta)
     return config_path, weights_path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
+
+from ssod_mm.cli.run_folders import numbered_checkpoints
 
 
 class NonFiniteTrainingError(FloatingPointError):
@@ -156,8 +157,5 @@ def _some(names: list[str], limit: int = 8) -> str:
 
 def _last_checkpoint(runner: Runner) -> str | None:
     """Path of the newest checkpoint of this run that exists."""
-    note = Path(runner.work_dir) / "last_checkpoint"
-    if not note.is_file():
-        return None
-    path = note.read_text().strip()
-    return path if Path(path).exists() else None
+    paths = numbered_checkpoints(runner.work_dir)
+    return str(paths[0]) if paths else None

@@ -16,10 +16,9 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
-from ssod_mm.engine.checkpoints import load_weights
+from ssod_mm.checkpoints import load_weights, read_checkpoint, stored_classes
 from ssod_mm.engine.runtime import import_custom_modules
 
 
@@ -61,13 +60,11 @@ def checkpoint_classes(cfg: Config, checkpoint: str | Path) -> tuple[str, ...]:
         FileNotFoundError: no such checkpoint.
         ValueError: neither names the classes.
     """
-    if "://" not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
-    meta = _load_checkpoint(str(checkpoint), map_location="cpu").get("meta", {})
+    classes = stored_classes(read_checkpoint(checkpoint))
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    for source in (meta.get("dataset_meta"), dataset.get("metainfo")):
-        if source and source.get("classes"):
-            return tuple(source["classes"])
+    classes = classes or (dataset.get("metainfo") or {}).get("classes")
+    if classes:
+        return tuple(classes)
     raise ValueError(
         f"{checkpoint} does not say its classes: set "
         "test_dataloader.dataset.metainfo.classes in the config"

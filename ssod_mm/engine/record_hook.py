@@ -59,6 +59,10 @@ class RunRecordHook(Hook):
         self._restored: dict[str, Any] | None = None
         self._earlier_s = 0.0
 
+    def before_run(self, runner: Runner) -> None:
+        """Register what comes after the hook that saves the best checkpoint."""
+        runner.register_hook(_ValidationHook(self), priority="LOWEST")
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the record over from a checkpoint to resume from."""
         if runner._resume:
@@ -137,10 +141,15 @@ class RunRecordHook(Hook):
             points = self.record.training.setdefault(name, [])
             points.append((runner.iter + 1, float(value)))
 
-    def after_val_epoch(
+    def note_validation(
         self, runner: Runner, metrics: dict[str, float] | None = None
     ) -> None:
-        """Note the results and write the file."""
+        """Note the results and write the file.
+
+        Args:
+            runner: the runner.
+            metrics: results by key.
+        """
         if self.record is None or not metrics:
             return
         step = runner.iter
@@ -182,6 +191,19 @@ class RunRecordHook(Hook):
         own = round(_peak_memory_mb(), 1)
         self.record.peak_memory_mb = max(self.record.peak_memory_mb, own)
         self.record.write(Path(runner.work_dir) / RECORD_FILE)
+
+
+class _ValidationHook(Hook):
+    """Lets a record note a validation once its best checkpoint is written."""
+
+    def __init__(self, record_hook: RunRecordHook) -> None:
+        self.record_hook = record_hook
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Note the results, see :meth:`RunRecordHook.note_validation`."""
+        self.record_hook.note_validation(runner, metrics)
 
 
 def _described(runner: Runner) -> RunRecord:

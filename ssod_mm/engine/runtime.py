@@ -16,6 +16,7 @@ from mmengine.utils import import_modules_from_strings
 
 from ssod_mm.cli.lookup import find_config, load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.engine.checkpoint_hook import newest_checkpoint
 
 __all__ = [
     "build_runner",
@@ -48,6 +49,7 @@ def build_runner(cfg: Config) -> Runner:
         else:
             _prepare_cpu_processes(cfg)
     _count_accumulated_batches(cfg)
+    _choose_checkpoint(cfg)
     runner = Runner.from_cfg(cfg)
     if cfg.get("train_dataloader") is not None:
         print_log(describe_learning_rate(cfg, get_world_size()), logger="current")
@@ -98,6 +100,17 @@ def _count_accumulated_batches(cfg: Config) -> None:
     accumulated = (cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
     if scaling and scaling.get("base_batch_size") and accumulated > 1:
         scaling.base_batch_size = scaling.base_batch_size / accumulated
+
+
+def _choose_checkpoint(cfg: Config) -> None:
+    """Name the checkpoint that a resumed run goes on from.
+
+    mmengine would trust the pointer file, which may be damaged or belong to the folder
+    that this one was copied from.
+    """
+    if cfg.get("resume") and not cfg.get("load_from"):
+        path = newest_checkpoint(cfg.work_dir)
+        cfg.resume, cfg.load_from = path is not None, path and str(path)
 
 
 def _check_variables(launcher: str) -> None:

@@ -16,6 +16,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.reporting.records import (
     RECORD_FILE,
     RunRecord,
@@ -112,13 +113,12 @@ class StageFolder:
     @property
     def is_begun(self) -> bool:
         """Whether a checkpoint exists to go on from."""
-        pointer = self.path / "last_checkpoint"
-        return pointer.is_file() and Path(pointer.read_text().strip()).is_file()
+        return bool(numbered_checkpoints(self.path))
 
     def marker(self) -> str:
         """Something that changes whenever the training gets further."""
-        pointer = self.path / "last_checkpoint"
-        return pointer.read_text().strip() if pointer.is_file() else ""
+        paths = numbered_checkpoints(self.path)
+        return paths[0].name if paths else ""
 
     def starts_in_vain(self) -> int:
         """Number of starts since the last one that left a new checkpoint."""

@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from ssod_mm.engine.checkpoints import load_weights, weights_for
+from ssod_mm.checkpoints import load_weights, weights_for
 from tests.helpers import tiny_supervised_cfg, write_config
 from tests.tools.semi_checkpoints import call_tool, make_semi_checkpoint
 

@@ -3,8 +3,8 @@
     data/VOCdevkit/VOC2007/, VOC2012/     as unpacked
     data/VOCdevkit/annotations/           written by tools/prepare_voc.py
 
-Results: `coco/bbox_mAP` and the like count all objects; `coco_easy/bbox_mAP` ignores the
-"difficult" ones, and so does VOC's own `voc07/mAP_11points`. Training ignores them.
+Results: `coco/bbox_mAP` and the like count all objects; `coco_easy/bbox_mAP` ignores
+the "difficult" ones, and so does VOC's own `voc07/mAP_11points`. Training ignores them.
 """
 
 _base_ = "./common.py"

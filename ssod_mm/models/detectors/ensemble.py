@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from mmcv.ops import batched_nms
@@ -12,10 +11,10 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.structures.bbox import bbox_overlaps
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
-from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ssod_mm.checkpoints import load_weights
 from ssod_mm.maths.ensembles import mean_over_members, member_matches
 
 
@@ -137,19 +136,7 @@ def load_member(member: nn.Module, checkpoint: str, which: str) -> None:
         FileNotFoundError: there is no such file.
         ValueError: the weights are those of another detector.
     """
-    if "://" not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f"there is no checkpoint {checkpoint} of a teacher")
-    content = _load_checkpoint(checkpoint, map_location="cpu")
-    state = content.get("state_dict", content)
-    start = f"{which}."
-    own = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
-    try:
-        member.load_state_dict(own or state)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise ValueError(
-            f"{checkpoint} does not fit the ensemble's detector: {first[:200]}"
-        ) from error
+    load_weights(member, checkpoint, which)
 
 
 def merge_detections(

@@ -1,0 +1,392 @@
+"""The one way in which checkpoints are read: safely, checked, named when damaged.
+
+A checkpoint is a pickle, and a pickle may run any program. Files are therefore read
+with ``weights_only=True`` and a short list of harmless types that training writes
+beside the weights. Importing this module lets mmengine read all its checkpoints in this
+way, those of ``load_from``, ``resume`` and ``init_cfg`` included.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import urllib.error
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.model import is_model_wrapper
+from mmengine.model.weight_init import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from torch import Tensor, nn
+
+TEACHER, STUDENT = "teacher.", "student."
+NUM_NAMED = 5
+# How torch and we say that a file asks for something that is not on the list.
+SIGNS_OF_CODE = (
+    "unsupported global",
+    "allowed global",
+    "unsupported class",
+    "unrecognized function",
+    "getattr of",
+)
+_TORCHS_ADVICE = ("weights only load", "please file", "check the doc", "(1)", "(2)")
+_trusted = False
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint file, URL or model name that mmengine knows.
+
+    Args:
+        path: a file (``.pth`` or ``.safetensors``), ``https://...``,
+            ``torchvision://...`` or ``open-mmlab://...``.
+        map_location: as in ``torch.load``.
+
+    Returns:
+        A dict with at least ``state_dict``, which is not empty.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, holds no weights, cannot be fetched, or would run
+            code when read in full.
+    """
+    if "://" not in str(path):
+        if not Path(path).exists():
+            raise FileNotFoundError(f"there is no checkpoint {path}")
+        if not Path(path).is_file():
+            raise ValueError(f"{path} is no file, so no checkpoint")
+    content = mmengine_checkpoint._load_checkpoint(str(path), map_location)
+    return checked_content(content, path)
+
+
+def checked_content(content: Any, path: str | Path) -> dict[str, Any]:
+    """A checkpoint's content with the weights in ``state_dict``.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not isinstance(content, Mapping):
+        raise ValueError(
+            f"{path} holds a {type(content).__name__}, not the weights of a model"
+        )
+    state = content.get("state_dict", content)
+    if not isinstance(state, Mapping) or not any(
+        isinstance(value, Tensor) for value in state.values()
+    ):
+        raise ValueError(f"{path} holds no weights: its state_dict is empty")
+    return dict(content) if "state_dict" in content else {"state_dict": state}
+
+
+def trust_checkpoints(trust: bool) -> None:
+    """Whether checkpoints are read in full from now on: only for files of one's own."""
+    global _trusted
+    _trusted = trust
+
+
+def _history_method(owner: type, name: str) -> Any:
+    """What mmengine's history pickles as ``getattr(HistoryBuffer, "mean")``."""
+    if owner is not HistoryBuffer or name.startswith("_"):
+        raise pickle.UnpicklingError(f"getattr of {owner!r}, {name!r}")
+    return getattr(HistoryBuffer, name)
+
+
+def _harmless_types() -> list[Any]:
+    """What our checkpoints hold besides tensors and plain Python values."""
+    core = np._core if hasattr(np, "_core") else np.core
+    reconstruct, scalar = core.multiarray._reconstruct, core.multiarray.scalar
+    kinds = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u4", "?")}
+    # Files name numpy's functions by the module of the numpy that wrote them.
+    modules = ("numpy._core.multiarray", "numpy.core.multiarray")
+    return [
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *kinds,
+        *[(reconstruct, f"{module}._reconstruct") for module in modules],
+        *[(scalar, f"{module}.scalar") for module in modules],
+        (_history_method, "builtins.getattr"),
+    ]
+
+
+def safe_load(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
+    """``torch.load`` that runs no code of the file, in mmengine's place.
+
+    Args:
+        file: path or open file.
+        map_location: as in ``torch.load``.
+        weights_only: not used: only ``--trust-checkpoint`` reads a file in full.
+
+    Raises:
+        ValueError: the file is damaged, or would run code.
+    """
+    if str(file).endswith(".safetensors"):
+        return _read_safetensors(file)
+    if _trusted:
+        return torch.load(file, map_location=map_location, weights_only=False)
+    try:
+        with torch.serialization.safe_globals(_harmless_types()):
+            return torch.load(file, map_location=map_location, weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file fails in many ways
+        text = str(error)
+        if any(sign in text.lower() for sign in SIGNS_OF_CODE):
+            raise ValueError(
+                f"{file} holds more than weights ({_first_cause(text)}): reading it "
+                "could run any program. If it is a file of your own, add "
+                "--trust-checkpoint"
+            ) from None
+        raise ValueError(
+            f"{file} is damaged or no checkpoint ({_first_cause(text)}); use an "
+            "earlier one"
+        ) from None
+
+
+def _first_cause(text: str) -> str:
+    """The part of torch's message that names the cause."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [s for s in lines if s and not s.lower().startswith(_TORCHS_ADVICE)]
+    return lines[0][:120] if lines else "it ends too early"
+
+
+def _read_safetensors(path: str | Path) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as opened:
+            meta = json.loads((opened.metadata() or {}).get("meta", "{}"))
+            state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no checkpoint ({error})") from None
+    return {"meta": meta, "state_dict": state}
+
+
+def write_safetensors(path: Path, state: Mapping[str, Tensor], meta: dict) -> None:
+    """Write weights as safetensors, which hold no code.
+
+    Args:
+        path: the file.
+        state: weights by name.
+        meta: plain values; ``dataset_meta.classes`` among them.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {key: value.contiguous().clone() for key, value in state.items()}
+    save_file(tensors, str(path), metadata={"meta": json.dumps(meta)})
+
+
+def fetch_weights(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """Weights behind a URL, kept in torch's cache, in the place of mmengine's loader.
+
+    Raises:
+        ValueError: they are neither in the cache nor can they be fetched; says where to
+            put the file.
+    """
+    folder = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
+    name = kwargs.get("file_name") or Path(url.split("?")[0]).name
+    path = folder / name
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        found = torch.hub.HASH_REGEX.search(name) if kwargs.get("check_hash") else None
+        try:
+            torch.hub.download_url_to_file(
+                url, str(path), found.group(1) if found else None, progress
+            )
+        except (urllib.error.URLError, OSError, RuntimeError) as error:
+            reason = getattr(error, "reason", error)
+            raise ValueError(
+                f"the weights {url} cannot be fetched ({reason}): put the file at "
+                f"{path}, or name your own with --cfg-options pretrained=FILE"
+            ) from None
+    return safe_load(str(path), map_location)
+
+
+# mmengine reads every checkpoint through these two: local files, URLs and those of
+# model zoos, for load_from, resume, init_cfg and published models alike.
+mmengine_checkpoint._safe_torch_load = safe_load
+mmengine_checkpoint.load_url = fetch_weights
+
+
+def load_weights(
+    model: nn.Module, checkpoint: str | Path, which: str
+) -> tuple[str, ...] | None:
+    """Fill all of a model's weights from a checkpoint.
+
+    Args:
+        model: A semi-supervised detector or a plain one, possibly wrapped.
+        checkpoint: File of either kind.
+        which: "teacher" or "student": what a plain model takes from a checkpoint
+            that holds both.
+
+    Returns:
+        The class names that the checkpoint stores; None where it stores none.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged or not safe to read, or its weights are those of
+            another model; names some.
+    """
+    content = read_checkpoint(checkpoint)
+    model = model.module if is_model_wrapper(model) else model
+    state = weights_for(model, content, which)
+    wanted = _network_state(model)
+    check_fit(wanted, state, checkpoint)
+    kept = {key: state[key] for key in wanted if key in state}
+    model.load_state_dict(kept, strict=False)
+    return stored_classes(content)
+
+
+def stored_classes(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The class names that a checkpoint was trained with; None if it does not say."""
+    meta = checkpoint.get("meta") or {}
+    classes = (meta.get("dataset_meta") or {}).get("classes")
+    if not classes:
+        classes = meta.get("CLASSES")  # written by mmdet before version 3
+    return tuple(classes) if classes else None
+
+
+def check_fit(
+    wanted: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    checkpoint: str | Path,
+    way_out: str = "",
+) -> None:
+    """Refuse weights that do not fill a model.
+
+    Args:
+        wanted: the model's weights by name.
+        given: the checkpoint's.
+        checkpoint: its name, for the message.
+        way_out: what the user can do, at the end of the message.
+
+    Raises:
+        ValueError: some are missing or have another shape; says which share fits and
+            names five that do not.
+    """
+    wrong = [
+        key
+        for key, tensor in wanted.items()
+        if not key.endswith("num_batches_tracked")
+        and (key not in given or given[key].shape != tensor.shape)
+    ]
+    if wrong:
+        more = ", ..." if len(wrong) > NUM_NAMED else ""
+        raise ValueError(
+            f"{checkpoint} does not fit the config's model: {len(wrong)} of "
+            f"{len(wanted)} weights are missing or have another shape "
+            f"({1 - len(wrong) / len(wanted):.0%} fit), such as "
+            f"{', '.join(wrong[:NUM_NAMED])}{more}{way_out}"
+        )
+
+
+def _network_state(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of the networks, without the statistics of a training method."""
+    state = model.state_dict()
+    if not (hasattr(model, "teacher") and hasattr(model, "student")):
+        return state
+    return {k: v for k, v in state.items() if k.startswith((TEACHER, STUDENT))}
+
+
+def weights_for(
+    model: nn.Module, content: Mapping[str, Any], which: str
+) -> dict[str, Tensor]:
+    """The weights of a checkpoint under the names that ``model`` gives them.
+
+    A plain checkpoint fills teacher and student alike; of one that holds both, a
+    plain model takes ``which``.
+    """
+    state = dict(content.get("state_dict", content))
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    has_both = any(key.startswith(TEACHER) for key in state)
+    wants_both = hasattr(model, "teacher") and hasattr(model, "student")
+    if has_both and not wants_both:
+        start = f"{which}."
+        return {
+            key.removeprefix(start): value
+            for key, value in state.items()
+            if key.startswith(start)
+        }
+    if wants_both and not has_both:
+        doubled = {TEACHER + key: value for key, value in state.items()}
+        doubled.update({STUDENT + key: value for key, value in state.items()})
+        return doubled
+    return state
+
+
+def check_start_weights(
+    model: nn.Module, content: dict, checkpoint: str | Path
+) -> None:
+    """Refuse a ``load_from`` whose weights are those of another network.
+
+    Args:
+        model: the model that is trained, not its wrapper.
+        content: what the checkpoint holds.
+        checkpoint: its name, for the message.
+
+    Raises:
+        ValueError: not all of the model's networks are filled; says which share is.
+    """
+    content = checked_content(content, checkpoint)
+    wanted = _network_state(model)
+    if hasattr(getattr(model, "teacher", None), "checkpoints"):
+        # An ensemble of teachers has files of its own.
+        wanted = {k: v for k, v in wanted.items() if k.startswith(STUDENT)}
+    check_fit(
+        wanted,
+        weights_for(model, content, "teacher"),
+        checkpoint,
+        "; allow_partial_load=True in the config takes what fits",
+    )
+
+
+@WEIGHT_INITIALIZERS.register_module(name="Pretrained", force=True)
+class CheckedPretrainedInit(PretrainedInit):
+    """mmengine's ``Pretrained`` that refuses the weights of another network.
+
+    Args:
+        checkpoint: as in mmengine.
+        prefix: as in mmengine.
+        map_location: as in mmengine.
+        allow_partial: take what fits.
+
+    Raises:
+        ValueError: weights are missing or have another shape, see :func:`check_fit`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        map_location: Any = "cpu",
+        allow_partial: bool = False,
+    ) -> None:
+        super().__init__(checkpoint, prefix, map_location)
+        self.allow_partial = allow_partial
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights into a module."""
+        if not self.allow_partial:
+            state = read_checkpoint(self.checkpoint, self.map_location)["state_dict"]
+            start = f"{self.prefix.rstrip('.')}." if self.prefix else ""
+            state = {
+                key.removeprefix("module.").removeprefix(start): value
+                for key, value in state.items()
+                if key.removeprefix("module.").startswith(start)
+            }
+            check_fit(
+                module.state_dict(),
+                state,
+                f"{self.checkpoint} (init_cfg of {type(module).__name__})",
+                "; allow_partial=True in init_cfg takes what fits",
+            )
+        super().__call__(module)
