@@ -79,15 +79,25 @@ def number_labels(runner: Runner, classes: Sequence[str], wanted_by: str) -> Non
         loader = getattr(loop, "dataloader", loader)
         if not isinstance(loader, DataLoader):
             continue
-        _number_labels_of(loader.dataset, tuple(classes), wanted_by)
+        number_labels_of(loader.dataset, tuple(classes), wanted_by)
         if stage != "train" and hasattr(loop, "evaluator"):
             loop.evaluator.dataset_meta = loader.dataset.metainfo
             runner.visualizer.dataset_meta = loader.dataset.metainfo
 
 
-def _number_labels_of(
+def number_labels_of(
     dataset: BaseDataset, classes: tuple[str, ...], wanted_by: str
 ) -> None:
+    """Let a data set number its labels as ``classes`` does.
+
+    Args:
+        dataset: the data set.
+        classes: class names in the order of the labels.
+        wanted_by: who has that order, for messages.
+
+    Raises:
+        ValueError: it has no class of such a name, or cannot change the order.
+    """
     given = tuple(dataset.metainfo.get("classes") or classes)
     if given == classes:
         return

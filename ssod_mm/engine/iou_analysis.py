@@ -17,6 +17,7 @@ from mmengine.utils import track_iter_progress
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ssod_mm.engine.class_hook import number_labels_of
 from ssod_mm.engine.inference import load_detector
 from ssod_mm.evaluation.hidden_truth import HiddenTruth
 from ssod_mm.evaluation.iou_curves import (
@@ -87,7 +88,7 @@ def analyse_iou(
     loader = Runner.build_dataloader(part_loader_cfg(cfg, part))
     dataset = loader.dataset
     classes = tuple(model.dataset_meta["classes"])
-    dataset.use_classes(classes, str(checkpoint))
+    number_labels_of(dataset, classes, str(checkpoint))
     truth = HiddenTruth(dataset.ann_file, classes, "the annotations")
     totals = [PseudoLabelCounts.zeros(len(classes)) for _ in THRESHOLDS]
     detections: list[dict] = []

@@ -233,7 +233,7 @@ def test_resume_takes_the_newest_that_reads_and_names_the_others(tmp_path, caplo
     assert newest_checkpoint(tmp_path).name == "iter_2.pth"
     for number in (1, 2):
         (tmp_path / f"iter_{number}.pth").write_bytes(b"no")
-    with pytest.raises(ValueError, match="none of the 4 checkpoints in .*iter_9.pth"):
+    with pytest.raises(ValueError, match=r"none of the 4 checkpoints in .*iter_9\.pth"):
         newest_checkpoint(tmp_path)
     assert newest_checkpoint(tmp_path / "empty") is None
 

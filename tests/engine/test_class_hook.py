@@ -69,6 +69,8 @@ def runner_of(train, val):
         _val_loop=loop,
         visualizer=SimpleNamespace(dataset_meta=None),
         cfg={},
+        model=nn.Linear(1, 1),
+        _load_from="start.pth",
     )
 
 
@@ -86,11 +88,13 @@ def test_a_checkpoint_says_what_the_labels_mean(tmp_path):
     train = coco_file(tmp_path / "train.json", ("cat", "dog"))
     val = coco_file(tmp_path / "val.json", ("cat", "dog"))
     runner = runner_of(train, val)
+    state = nn.Linear(1, 1).state_dict()
     meta = dict(dataset_meta=dict(classes=("dog", "cat")))
-    ClassCountHook().after_load_checkpoint(runner, dict(meta=meta))
+    ClassCountHook().after_load_checkpoint(runner, dict(meta=meta, state_dict=state))
     ClassCountHook().before_train(runner)
     assert train.get_cat_ids(0) == val.get_cat_ids(0) == [1]
-    wrong = dict(meta=dict(dataset_meta=dict(classes=("dog", "cow"))))
+    meta = dict(dataset_meta=dict(classes=("dog", "cow")))
+    wrong = dict(meta=meta, state_dict=state)
     message = r"train\.json do not .* the checkpoint: cow .*dog, cow; .*dog, cat"
     with pytest.raises(ValueError, match=message):
         ClassCountHook().after_load_checkpoint(runner, wrong)
@@ -101,3 +105,13 @@ def test_names_that_validation_lacks_are_an_error(tmp_path):
     val = coco_file(tmp_path / "val.json", ("cat", "cow"))
     with pytest.raises(ValueError, match=r"val\.json .*train\.json: dog is missing"):
         ClassCountHook().before_train(runner_of(train, val))
+
+
+def test_weights_of_another_network_are_refused_unless_allowed(tmp_path):
+    data = coco_file(tmp_path / "train.json", ("cat", "dog"))
+    runner = runner_of(data, data)
+    wrong = dict(state_dict=nn.Linear(2, 1).state_dict())
+    with pytest.raises(ValueError, match=r"start\.pth .*50% fit.*allow_partial_load"):
+        ClassCountHook().after_load_checkpoint(runner, wrong)
+    runner.cfg = dict(allow_partial_load=True)
+    ClassCountHook().after_load_checkpoint(runner, wrong)

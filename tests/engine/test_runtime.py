@@ -216,7 +216,7 @@ def test_amp_refuses_what_it_cannot_replace():
 
 
 def test_resume_from_the_newest_or_a_named_checkpoint(tmp_path):
-    (tmp_path / "last_checkpoint").touch()
+    (tmp_path / "iter_1.pth").touch()
     content = dict(load_from="a.pth", work_dir=str(tmp_path))
     cfg, messages = warnings_of(lambda: completed(content, resume=True))
     assert (cfg.resume, cfg.load_from, messages) == (True, None, [])

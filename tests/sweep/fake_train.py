@@ -33,7 +33,9 @@ def main():
     state = {"iter": 0, "value": f"{seed}{first}", "loss": []}
     pointer = work_dir / "last_checkpoint"
     if resume == "True":
-        state = json.loads(Path(pointer.read_text()).read_text())
+        saved = work_dir.glob("iter_*.pth")
+        newest = max(saved, key=lambda path: int(path.stem.removeprefix("iter_")))
+        state = json.loads(newest.read_text())
     for step in range(state["iter"] + 1, max_iters + 1):
         time.sleep(SECONDS)
         state["value"] = hashlib.sha256(state["value"].encode()).hexdigest()

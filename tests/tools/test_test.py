@@ -72,7 +72,9 @@ def test_wrapped_models_names_and_bare_state_dicts_are_understood():
 
 def test_weights_of_another_model_are_refused(tmp_path):
     path = saved(plain_state(1.0), tmp_path)
-    with pytest.raises(ValueError, match=r"2 of 2 weights .* such as 0\.bias"):
+    with pytest.raises(
+        ValueError, match=r"2 of 2 weights .* such as 0\.weight, 0\.bias"
+    ):
         load_weights(nn.Sequential(nn.Linear(1, 1)), path, "teacher")
     with pytest.raises(ValueError, match=r"1 of 2 weights .* such as weight"):
         load_weights(nn.Linear(5, 1), path, "teacher")
