@@ -140,12 +140,11 @@ def _plain(instances: InstanceData) -> InstanceData:
     return InstanceData(bboxes=boxes, labels=instances.labels)
 
 
-def mixed_samples(placed: MixedViews, sizes: Tensor) -> SampleList:
+def mixed_samples(placed: MixedViews) -> SampleList:
     """Data samples of mixed images: their shapes, and where their views come from.
 
     Args:
         placed: the mixed images; its own ``samples`` are not looked at.
-        sizes: height and width of each view (B, 2).
     """
     maps = (placed.matrices @ view_homographies(placed.views)[placed.sources]).float()
     canvas = tuple(placed.inputs.shape[-2:])
@@ -154,11 +153,11 @@ def mixed_samples(placed: MixedViews, sizes: Tensor) -> SampleList:
         rows = (placed.targets == target).nonzero().flatten().tolist()
         views = [placed.views[int(placed.sources[row])] for row in rows]
         meta = {k: views[0].get(k) for k in _SHAPE_KEYS if k in views[0]}
-        if target >= len(placed.views):
-            meta["img_shape"] = canvas
-        else:
-            own = sizes[placed.sources[rows]].amax(0)
-            meta["img_shape"] = tuple(own.tolist())
+        # Anchors outside of these do not count.
+        for key in ("img_shape", "pad_shape"):
+            shapes = [view.get(key, canvas)[:2] for view in views]
+            largest = tuple(max(sides) for sides in zip(*shapes, strict=True))
+            meta[key] = canvas if target >= len(placed.views) else largest
         meta["mixed_from"] = [
             {"img_id": view.get("img_id"), "homography_matrix": maps[row]}
             for row, view in zip(rows, views, strict=True)

@@ -140,7 +140,7 @@ class Mixing:
                 [eye.expand(len(own) + int(mixed.sum()), 3, 3), matrices]
             )[order],
         )
-        placed.samples.extend(mixed_samples(placed, sizes))
+        placed.samples.extend(mixed_samples(placed))
         return placed
 
     def _is_enough(self, branch: str, count: int, mosaic: float, varies: bool) -> bool:

@@ -94,7 +94,7 @@ def test_views_stay_beside_their_mosaic():
         assert mixed.samples[number].img_shape == samples[number].img_shape
         (origin,) = mixed.samples[number].mixed_from
         torch.testing.assert_close(origin["homography_matrix"], homography(number))
-    assert mixed.samples[5].img_shape == (64, 96)
+    assert mixed.samples[5].img_shape == mixed.samples[5].pad_shape == (64, 96)
     assert "homography_matrix" not in mixed.samples[0]
 
 
@@ -109,7 +109,8 @@ def test_mixup_shows_both_views():
         want = 0.25 * inputs[number] + 0.75 * inputs[other]
         torch.testing.assert_close(mixed.inputs[number], want)
         shapes = samples[number].img_shape, samples[other].img_shape
-        assert view.img_shape == tuple(max(pair) for pair in zip(*shapes, strict=True))
+        largest = tuple(max(pair) for pair in zip(*shapes, strict=True))
+        assert view.img_shape == view.pad_shape == largest
     assert len(partners) == 5
 
 
