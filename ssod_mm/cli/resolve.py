@@ -18,9 +18,31 @@ from mmengine.logging import print_log
 
 from ssod_mm.cli.data_files import check_data_files
 from ssod_mm.cli.run_folders import numbered_checkpoints
+from ssod_mm.settings import number_rule
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 _AMP_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+_COUNT = number_rule("whole number", at_least=1)
+_RATE = number_rule("number", above=0)
+_AMOUNT = number_rule("number", at_least=0)
+NUMBERS = {
+    **{
+        f"{stage}_dataloader.{key}": number_rule("whole number", at_least=least)
+        for stage in ("train", "val", "test")
+        for key, least in (("batch_size", 1), ("num_workers", 0))
+    },
+    "train_cfg.max_iters": _COUNT,
+    "train_cfg.max_epochs": _COUNT,
+    "train_cfg.val_interval": _COUNT,
+    "optim_wrapper.optimizer.lr": _RATE,
+    "optim_wrapper.optimizer.weight_decay": _AMOUNT,
+    "optim_wrapper.optimizer.momentum": _AMOUNT,
+    "optim_wrapper.accumulative_counts": _COUNT,
+    "auto_scale_lr.base_batch_size": _RATE,
+    "default_hooks.checkpoint.interval": _COUNT,
+    "default_hooks.logger.interval": _COUNT,
+}
+"""Config keys that hold numbers, and what they may be."""
 _PLAIN_WRAPPERS = ("OptimWrapper", "AmpOptimWrapper", "MixedPrecisionOptimWrapper")
 
 
@@ -67,6 +89,7 @@ def resolve_config(
         if value is not None:
             cfg[key] = value
     _check_split(cfg)
+    _check_numbers(cfg)
     _fill_placeholders(cfg)
     _set_seed(cfg)
     _set_work_dir(cfg, work_dir)
@@ -127,6 +150,23 @@ def _check_split(cfg: Config) -> None:
         raise ValueError(
             f"seed (--seed) must be a whole number from 0 to 2**32 - 1, not {seed!r}"
         )
+
+
+def _check_numbers(cfg: Config) -> None:
+    """Check the numbers of loaders, loops and optimiser, where present.
+
+    Raises:
+        ValueError: one is none, or out of its range; names the key.
+    """
+    for dotted, rule in NUMBERS.items():
+        node: Any = cfg
+        *path, last = dotted.split(".")
+        for part in path:
+            node = node.get(part) if isinstance(node, (Mapping, Config)) else None
+        if isinstance(node, (Mapping, Config)) and node.get(last) is not None:
+            value = node[last]
+            if not rule.allows(value):
+                raise ValueError(f"{dotted} must be {rule.wanted}, not {value!r}")
 
 
 def _fill_placeholders(cfg: Config) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from mmdet.models import BaseDetector
@@ -20,9 +21,42 @@ from ssod_mm.maths.thresholds import (
     relative_frequencies,
 )
 from ssod_mm.models.pseudo_labels import class_probabilities
+from ssod_mm.settings import Settings, choice, flag, number, numbers
 
 _KEY = "model.class_balance"
 AVERAGES = ("count", "evidence")
+
+
+@dataclass(frozen=True)
+class BalanceSettings(Settings):
+    """Keys of ``model.class_balance``, see :class:`ClassBalance`."""
+
+    key: ClassVar[str] = "model.class_balance"
+
+    tau: float = number(0.7, at_least=0, at_most=1)
+    g1: float = number(0.05, at_least=0)
+    g2: float = number(0.6, at_least=0)
+    clip: tuple[float, float] = numbers((0.4, 0.9))
+    weight_bounds: tuple[float, float] = numbers((0.1, 10.0))
+    floor: float = number(0.05, at_least=0, at_most=1)
+    use_loc: bool = flag(True)
+    prior: float = number(1.0, at_least=0)
+    decay: float = number(1.0, above=0, at_most=1)
+    average: str = choice("count", AVERAGES)
+
+    def check(self, key: str) -> None:
+        """Check every value, see :meth:`Settings.check`."""
+        super().check(key)
+        if not self.clip[0] <= self.clip[1] <= 1:
+            raise ValueError(
+                f"{key}.clip must be a lower and an upper threshold in [0, 1], such as "
+                f"(0.4, 0.9), not {tuple(self.clip)}."
+            )
+        if not 0 < self.weight_bounds[0] <= self.weight_bounds[1]:
+            raise ValueError(
+                f"{key}.weight_bounds must be a least and a largest weight above 0, "
+                f"such as (0.1, 10.0), not {tuple(self.weight_bounds)}."
+            )
 
 
 @MODELS.register_module()
@@ -79,30 +113,20 @@ class ClassBalance(nn.Module):
         average: str = "count",
     ) -> None:
         super().__init__()
-        if average not in AVERAGES:
-            raise ValueError(
-                f"{_KEY}.average must be one of {list(AVERAGES)}, not {average!r}."
+        BalanceSettings.from_config(
+            dict(
+                tau=tau,
+                g1=g1,
+                g2=g2,
+                clip=clip,
+                weight_bounds=weight_bounds,
+                floor=floor,
+                use_loc=use_loc,
+                prior=prior,
+                decay=decay,
+                average=average,
             )
-        for key, value in (("g1", g1), ("g2", g2), ("prior", prior)):
-            if value < 0:
-                raise ValueError(f"{_KEY}.{key} must not be negative, but is {value}.")
-        for key, value in (("tau", tau), ("floor", floor)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{_KEY}.{key} must lie in [0, 1], not {value}.")
-        if not 0 < decay <= 1:
-            raise ValueError(
-                f"{_KEY}.decay must lie in (0, 1], not {decay}; 1 forgets nothing."
-            )
-        if len(clip) != 2 or not 0 <= clip[0] <= clip[1] <= 1:
-            raise ValueError(
-                f"{_KEY}.clip must be a lower and an upper threshold in [0, 1], such "
-                f"as (0.4, 0.9), not {tuple(clip)}."
-            )
-        if len(weight_bounds) != 2 or not 0 < weight_bounds[0] <= weight_bounds[1]:
-            raise ValueError(
-                f"{_KEY}.weight_bounds must be a least and a largest weight above 0, "
-                f"such as (0.1, 10.0), not {tuple(weight_bounds)}."
-            )
+        )
         self.num_classes = num_classes
         self.tau, self.g1, self.g2 = tau, g1, g2
         self.clip = (float(clip[0]), float(clip[1]))

@@ -128,7 +128,7 @@ def test_only_the_rcnn_stage_draws():
     student = build_dense().student
     with pytest.raises(ValueError, match=r"dense\.rpn\.max_background"):
         stage_settings(dict(rpn=dict(max_background=5)), student, 0.9)
-    with pytest.raises(ValueError, match="max_background must be positive"):
+    with pytest.raises(ValueError, match="max_background must be a whole number"):
         stage_settings(dict(rcnn=dict(max_background=0)), student, 0.9)
 
 

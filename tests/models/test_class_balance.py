@@ -291,11 +291,11 @@ def test_threshold_of_an_average_class_is_the_score_threshold():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (dict(g1=-1), r"class_balance\.g1 must not be negative"),
-        (dict(prior=-1), r"class_balance\.prior must not be negative"),
+        (dict(g1=-1), r"class_balance\.g1 must be a number of at least 0"),
+        (dict(prior=-1), r"class_balance\.prior must be a number of at least 0"),
         (dict(average="sum"), r"class_balance\.average must be one of"),
-        (dict(tau=2), r"class_balance\.tau must lie in \[0, 1\]"),
-        (dict(decay=0), r"class_balance\.decay must lie in \(0, 1\]"),
+        (dict(tau=2), r"class_balance\.tau must be a number from 0 to 1"),
+        (dict(decay=0), r"class_balance\.decay must be a number above 0"),
         (dict(clip=(0.9, 0.4)), r"class_balance\.clip must be a lower"),
         (dict(weight_bounds=(0, 1)), r"class_balance\.weight_bounds must be"),
     ],

@@ -234,7 +234,11 @@ def test_half_precision_step(detector, dtype):
         ("faster", dict(ler=dict(reg_norm="x")), r"model\.ler\.reg_norm must be one"),
         ("faster", dict(prc=dict(cls_norm="x")), r"model\.prc\.cls_norm must be one"),
         ("faster", dict(prc=dict(box_hull="x")), r"model\.prc\.box_hull must be one"),
-        ("faster", dict(prc=dict(gain=0)), r"model\.prc\.gain must be positive"),
+        (
+            "faster",
+            dict(prc=dict(gain=0)),
+            r"model\.prc\.gain must be a number above 0",
+        ),
         (DETECTORS["faster"], {}, r"model\.ler\.quality needs .* Shared2FCBBoxHead"),
         (DETECTORS["faster"], dict(ler=None), r"model\.prc\.quality needs"),
         (DETECTORS["fcos"], {}, "model.detector must be a two-stage detector"),

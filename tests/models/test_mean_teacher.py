@@ -246,9 +246,9 @@ def test_defaults_without_semi_train_cfg():
     ("settings", "message"),
     [
         (dict(score_th=0.5), "unknown key.*score_th"),
-        (dict(score_thr=1.5), r"score_thr must lie in \[0, 1\]"),
+        (dict(score_thr=1.5), r"score_thr must be a number from 0 to 1"),
         (dict(freeze_teacher=False), "freeze_teacher must be True"),
-        (dict(burn_in=-1), "burn_in must not be negative"),
+        (dict(burn_in=-1), "burn_in must be a whole number of at least 0"),
     ],
 )
 def test_wrong_settings_name_their_key(settings, message):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mmdet.models import BaseDetector
 from mmdet.utils import OptConfigType
 
 from ssod_mm.models.heads.quality import SCORE_FACTORS
+from ssod_mm.settings import Settings, choice, number, whole
 
 MODES = ("dense", "sparse", "off")
 BOX_TARGETS = ("kept", "own", "none")
@@ -19,7 +21,7 @@ _TAU = {"rpn": 0.9, "rcnn": 0.45, "head": 0.45}
 
 
 @dataclass(frozen=True)
-class DenseStage:
+class DenseStage(Settings):
     """Keys of ``model.dense.rpn``, ``.rcnn`` (two-stage) and ``.head`` (one-stage).
 
     Attributes:
@@ -61,27 +63,27 @@ class DenseStage:
             ``"nearest"``, see :func:`~ssod_mm.maths.anchors.anchor_levels`.
     """
 
-    mode: str = "dense"
-    tau: float = 0.45
-    iou_thr: float | None = None
-    ignore_thr: float | None = None
-    kept_by: str = "p"
-    box_target: str = "kept"
-    cls_weight: float = 1.0
-    reg_weight: float = 1.0
-    rank_weight: float = 3.0
-    temperature: float = 1.0
-    background: str = "partners"
-    background_weight: float = 1.0
-    background_norm: str = "foreground"
-    min_foreground: float = 0.01
-    max_proposals: int | None = None
-    max_background: int | None = None
-    base_size: float | None = None
-    level: str = "floor"
+    mode: str = choice("dense", MODES)
+    tau: float = number(0.45, above=0, below=1)
+    iou_thr: float | None = number(None, at_least=0, below=1, optional=True)
+    ignore_thr: float | None = number(None, at_least=0, at_most=1, optional=True)
+    kept_by: str = choice("p", SCORE_FACTORS)
+    box_target: str = choice("kept", BOX_TARGETS)
+    cls_weight: float = number(1.0, at_least=0)
+    reg_weight: float = number(1.0, at_least=0)
+    rank_weight: float = number(3.0, at_least=0)
+    temperature: float = number(1.0, above=0)
+    background: str = choice("partners", BACKGROUNDS)
+    background_weight: float = number(1.0, at_least=0)
+    background_norm: str = choice("foreground", BACKGROUND_NORMS)
+    min_foreground: float = number(0.01, at_least=0)
+    max_proposals: int | None = whole(None, at_least=1, optional=True)
+    max_background: int | None = whole(None, at_least=1, optional=True)
+    base_size: float | None = number(None, above=0, optional=True)
+    level: str = choice("floor", LEVELS)
 
     @classmethod
-    def from_config(cls, cfg: OptConfigType, stage: str) -> DenseStage:
+    def for_stage(cls, cfg: OptConfigType, stage: str) -> DenseStage:
         """Checked settings of one stage.
 
         Args:
@@ -95,48 +97,20 @@ class DenseStage:
             ValueError: for an unknown key or a bad value; names the key.
         """
         key = f"model.dense.{stage}"
-        cfg = {"tau": _TAU[stage], **(cfg or {})}
-        if cfg["tau"] is None:
-            cfg["tau"] = _TAU[stage]
-        unknown = sorted(set(cfg) - set(cls.__dataclass_fields__))
-        if unknown:
-            known = sorted(cls.__dataclass_fields__)
-            raise ValueError(f"{key} has unknown key(s) {unknown}; known: {known}.")
-        made = cls(**cfg)
-        made._check(key)
-        return made
+        if cfg is None or isinstance(cfg, Mapping):
+            cfg = {"tau": None, **(cfg or {})}
+            if cfg["tau"] is None:
+                cfg["tau"] = _TAU[stage]
+        return cls.from_config(cfg, key)
 
-    def _check(self, key: str) -> None:
-        for name, choices in (
-            ("mode", MODES),
-            ("box_target", BOX_TARGETS),
-            ("background", BACKGROUNDS),
-            ("background_norm", BACKGROUND_NORMS),
-            ("kept_by", SCORE_FACTORS),
-            ("level", LEVELS),
-        ):
-            value = getattr(self, name)
-            if value not in choices:
-                raise ValueError(
-                    f"{key}.{name} must be one of {list(choices)}, not {value!r}."
-                )
-        if not 0 < self.tau < 1:
-            raise ValueError(f"{key}.tau must lie in (0, 1), not {self.tau}.")
-        if self.ignore_thr is not None and not 0 <= self.ignore_thr <= self.tau:
+    def check(self, key: str) -> None:
+        """Check every value, see :meth:`Settings.check`."""
+        super().check(key)
+        if self.ignore_thr is not None and self.ignore_thr > self.tau:
             raise ValueError(
                 f"{key}.ignore_thr must lie in [0, tau = {self.tau}], not "
                 f"{self.ignore_thr}; None makes all below tau background."
             )
-        if self.iou_thr is not None and not 0 <= self.iou_thr < 1:
-            raise ValueError(f"{key}.iou_thr must lie in [0, 1), not {self.iou_thr}.")
-        for name in ("temperature", "max_proposals", "max_background", "base_size"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{key}.{name} must be positive, not {value}.")
-        weights = [n for n in self.__dataclass_fields__ if n.endswith("_weight")]
-        for name in (*weights, "min_foreground"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{key}.{name} must not be negative.")
 
 
 def stage_settings(
@@ -164,7 +138,7 @@ def stage_settings(
             f"model.dense has unknown stage(s) {unknown}; {type(detector).__name__} "
             f"has {list(names)}."
         )
-    stages = {n: DenseStage.from_config(cfg.get(n), n) for n in names}
+    stages = {n: DenseStage.for_stage(cfg.get(n), n) for n in names}
     for name, stage in stages.items():
         if name != "rcnn" and stage.kept_by != "p":
             raise ValueError(

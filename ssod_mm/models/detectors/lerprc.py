@@ -39,6 +39,7 @@ from ssod_mm.models.roi_losses import (
     replaced_roi_loss,
     weighted_cls_losses,
 )
+from ssod_mm.settings import switched
 from ssod_mm.structures import PseudoBoxes
 
 
@@ -73,8 +74,8 @@ class LerPrcTeacher(MeanTeacher):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.ler = LerConfig.from_config(ler)
-        self.prc = PrcConfig.from_config(prc)
+        self.ler = switched(LerConfig, ler)
+        self.prc = switched(PrcConfig, prc)
         if self.prc is not None:
             self.mixing.refuse(
                 ["pseudo_mixup"],

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from ssod_mm.maths.reweighting import CLS_NORMS, REG_NORMS
-
-HULLS = ("corners", "ellipse")
-Settings = TypeVar("Settings", bound="_Switch")
-
-
-class _Switch:
-    """Settings that a config gives as a dict, as True (defaults) or False or None."""
-
-    key: str
-
-    @classmethod
-    def from_config(cls: type[Settings], cfg: dict | bool | None) -> Settings | None:
-        """Checked settings.
-
-        Args:
-            cfg: a dict of settings, True for the defaults, False or None for off.
-
-        Returns:
-            The settings; None for off.
-
-        Raises:
-            ValueError: unknown key or value out of range; names the config key.
-        """
-        if cfg is None or cfg is False:
-            return None
-        cfg = {} if cfg is True else dict(cfg)
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(cfg) - set(known))
-        if unknown:
-            raise ValueError(
-                f"{cls.key} has unknown key(s) {unknown}; known: {sorted(known)}. "
-                f"{cls.key}=None switches it off."
-            )
-        settings = cls(**cfg)
-        settings.check()
-        return settings
-
-    def _one_of(self, name: str, choices: tuple[Any, ...]) -> None:
-        value = getattr(self, name)
-        if value not in choices:
-            raise ValueError(
-                f"{self.key}.{name} must be one of {list(choices)}, not {value!r}."
-            )
-
-    def _positive(self, name: str) -> None:
-        if not getattr(self, name) > 0:
-            raise ValueError(
-                f"{self.key}.{name} must be positive, not {getattr(self, name)}."
-            )
+from ssod_mm.models.detectors.semi_settings import HULLS
+from ssod_mm.settings import Settings, choice, flag, number
 
 
 @dataclass(frozen=True)
-class LerConfig(_Switch):
+class LerConfig(Settings):
     """Keys of ``model.ler``: localisation error reweighting in regression.
 
     Attributes:
@@ -70,20 +23,15 @@ class LerConfig(_Switch):
         gain: factor on the weights; the printed quality is below 0.5.
     """
 
-    key = "model.ler"
+    key: ClassVar[str] = "model.ler"
 
-    quality: bool = True
-    reg_norm: str = "foreground"
-    gain: float = 1.0
-
-    def check(self) -> None:
-        """Raise for a value out of range."""
-        self._one_of("reg_norm", REG_NORMS)
-        self._positive("gain")
+    quality: bool = flag(True)
+    reg_norm: str = choice("foreground", REG_NORMS)
+    gain: float = number(1.0, above=0)
 
 
 @dataclass(frozen=True)
-class PrcConfig(_Switch):
+class PrcConfig(Settings):
     """Keys of ``model.prc``: proposal reliability reweighting in classification.
 
     Attributes:
@@ -98,17 +46,10 @@ class PrcConfig(_Switch):
             are counted in the log.
     """
 
-    key = "model.prc"
+    key: ClassVar[str] = "model.prc"
 
-    quality: bool = True
-    cls_norm: str = "separate"
-    gain: float = 1.0
-    box_hull: str | None = None
-    growth_thr: float = 1.5
-
-    def check(self) -> None:
-        """Raise for a value out of range."""
-        self._one_of("cls_norm", CLS_NORMS)
-        self._one_of("box_hull", (None, *HULLS))
-        self._positive("gain")
-        self._positive("growth_thr")
+    quality: bool = flag(True)
+    cls_norm: str = choice("separate", CLS_NORMS)
+    gain: float = number(1.0, above=0)
+    box_hull: str | None = choice(None, (None, *HULLS))
+    growth_thr: float = number(1.5, above=0)

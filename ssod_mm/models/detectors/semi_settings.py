@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from mmdet.models.utils import reweight_loss_dict
-from mmdet.utils import OptConfigType
 from torch import Tensor
 
 from ssod_mm.maths.ema import unsup_weight
+from ssod_mm.settings import Settings, choice, flag, number, numbers, whole
+
+HULLS = ("corners", "ellipse")
 
 
 @dataclass(frozen=True)
-class SemiTrainConfig:
+class SemiTrainConfig(Settings):
     """Keys of ``model.semi_train_cfg``.
 
     Attributes:
@@ -42,63 +45,48 @@ class SemiTrainConfig:
         freeze_teacher: the teacher gets no gradient; must stay true.
     """
 
-    sup_weight: float = 1.0
-    unsup_weight: float = 1.0
-    burn_in: int = 0
-    ramp_iters: int = 0
-    score_thr: float = 0.7
-    ignore_thr: float | None = None
-    min_box_wh: tuple[float, float] = (1.0, 1.0)
-    min_visible: float = 0.1
-    box_hull: str = "corners"
-    weight_by_images: bool = False
-    empty_weight: float = 0.0
+    key: ClassVar[str] = "model.semi_train_cfg"
+
+    sup_weight: float = number(1.0, at_least=0)
+    unsup_weight: float = number(1.0, at_least=0)
+    burn_in: int = whole(0)
+    ramp_iters: int = whole(0)
+    score_thr: float = number(0.7, at_least=0, at_most=1)
+    ignore_thr: float | None = number(None, at_least=0, at_most=1, optional=True)
+    min_box_wh: tuple[float, float] = numbers((1.0, 1.0))
+    min_visible: float = number(0.1, at_least=0, at_most=1)
+    box_hull: str = choice("corners", HULLS)
+    weight_by_images: bool = flag(False)
+    empty_weight: float = number(0.0, at_least=0)
     unsup_loss_weights: dict[str, float] | None = None
     joint_forward: bool | float = 0.1
-    freeze_teacher: bool = True
+    freeze_teacher: bool = flag(True)
 
-    @classmethod
-    def from_config(cls, cfg: OptConfigType) -> SemiTrainConfig:
-        """Checked settings from a config dict.
-
-        Args:
-            cfg: the dict ``model.semi_train_cfg``, or None for the defaults.
-
-        Returns:
-            The settings.
-
-        Raises:
-            ValueError: for an unknown key or a value out of range; names the key.
-        """
-        cfg = dict(cfg or {})
-        known = set(cls.__dataclass_fields__)
-        unknown = sorted(set(cfg) - known)
-        if unknown:
+    def check(self, key: str) -> None:
+        """Check every value, see :meth:`Settings.check`."""
+        super().check(key)
+        low = self.ignore_thr
+        if low is not None and low > self.score_thr:
             raise ValueError(
-                f"model.semi_train_cfg has unknown key(s) {unknown}; "
-                f"known: {sorted(known)}."
+                f"{key}.ignore_thr must lie in [0, score_thr = {self.score_thr}], not "
+                f"{low}."
             )
-        settings = cls(**cfg)
-        if not 0.0 <= settings.score_thr <= 1.0:
+        if not self.freeze_teacher:
             raise ValueError(
-                "model.semi_train_cfg.score_thr must lie in [0, 1], "
-                f"not {settings.score_thr}."
+                f"{key}.freeze_teacher must be True: the teacher is an average of "
+                "students and takes no gradient."
             )
-        low = settings.ignore_thr
-        if low is not None and not 0.0 <= low <= settings.score_thr:
+        if not (type(self.joint_forward) is bool or _is_weight(self.joint_forward)):
             raise ValueError(
-                "model.semi_train_cfg.ignore_thr must lie in [0, score_thr = "
-                f"{settings.score_thr}], not {low}."
+                f"{key}.joint_forward must be True, False or a number of at least 0, "
+                f"not {self.joint_forward!r}."
             )
-        if not settings.freeze_teacher:
-            raise ValueError(
-                "model.semi_train_cfg.freeze_teacher must be True: the teacher is "
-                "an average of students and takes no gradient."
-            )
-        for key in ("sup_weight", "unsup_weight", "burn_in", "ramp_iters"):
-            if getattr(settings, key) < 0:
-                raise ValueError(f"model.semi_train_cfg.{key} must not be negative.")
-        return settings
+        for name, factor in (self.unsup_loss_weights or {}).items():
+            if not _is_weight(factor):
+                raise ValueError(
+                    f"{key}.unsup_loss_weights.{name} must be a number of at least 0, "
+                    f"not {factor!r}."
+                )
 
     @property
     def max_waste(self) -> float:
@@ -148,3 +136,8 @@ class SemiTrainConfig:
         for name, factor in factors.items():
             weighted.update(reweight_loss_dict({name: losses[name]}, factor))
         return weighted
+
+
+def _is_weight(value: Any) -> bool:
+    """Whether a value is a finite number of at least 0."""
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
