@@ -13,6 +13,7 @@ from ssod_mm.models.class_balance import BalanceSettings
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.detectors.lerprc_settings import LerConfig, PrcConfig
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
+from ssod_mm.models.mixing import Mixing
 from ssod_mm.settings import (
     Settings,
     choice,
@@ -76,7 +77,8 @@ def test_unknown_keys_and_no_dict_are_refused():
 
 
 @pytest.mark.parametrize(
-    "kind", [SemiTrainConfig, LerConfig, PrcConfig, DenseStage, BalanceSettings]
+    "kind",
+    [SemiTrainConfig, LerConfig, PrcConfig, DenseStage, BalanceSettings, Mixing],
 )
 def test_no_setting_of_a_method_takes_nan(kind):
     """Every number that a method reads is checked, with True and NaN refused."""

@@ -8,19 +8,20 @@ the boxes of labelled images, follow their views by homography.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from mmdet.structures import SampleList
-from mmdet.utils import OptConfigType
 from torch import Tensor
 
 from ssod_mm.maths.mixing import TILES, mosaic_matrices, mosaics, overlaid
 from ssod_mm.models.mixed_views import MixedViews, mixed_samples
+from ssod_mm.settings import Settings, number, numbers
 
 
 @dataclass(frozen=True)
-class Mixing:
+class Mixing(Settings):
     """Keys of ``model.mixing``.
 
     What is drawn comes from PyTorch's generator, which is seeded by the iteration: a
@@ -41,48 +42,23 @@ class Mixing:
             of its height.
     """
 
-    pseudo_mixup: float = 0.0
-    pseudo_mosaic: float = 0.0
-    labelled_mosaic: float = 0.0
-    mixup_share: float = 0.5
-    mosaic_cross: tuple[float, float] = (0.4, 0.6)
+    key: ClassVar[str] = "model.mixing"
 
-    @classmethod
-    def from_config(cls, cfg: OptConfigType) -> Mixing:
-        """Checked settings from a config dict.
+    pseudo_mixup: float = number(0.0, at_least=0, at_most=1)
+    pseudo_mosaic: float = number(0.0, at_least=0, at_most=1)
+    labelled_mosaic: float = number(0.0, at_least=0, at_most=1)
+    mixup_share: float = number(0.5, at_least=0, at_most=1)
+    mosaic_cross: tuple[float, float] = numbers((0.4, 0.6))
 
-        Args:
-            cfg: the dict ``model.mixing``, or None for no mixing.
-
-        Returns:
-            The settings.
-
-        Raises:
-            ValueError: for an unknown key or a value out of range; names the key.
-        """
-        cfg = dict(cfg or {})
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(cfg) - set(known))
-        if unknown:
+    def check(self, key: str) -> None:
+        """Check every value, see :meth:`Settings.check`."""
+        super().check(key)
+        low, high = self.mosaic_cross
+        if not 0 < low <= high < 1:
             raise ValueError(
-                f"model.mixing has unknown key(s) {unknown}; known: {known}."
+                f"{key}.mosaic_cross must be (least, largest), 0 < least <= largest "
+                f"< 1, not {tuple(self.mosaic_cross)}."
             )
-        settings = cls(**cfg)
-        for key in ("pseudo_mixup", "pseudo_mosaic", "labelled_mosaic", "mixup_share"):
-            _check_share(f"model.mixing.{key}", getattr(settings, key))
-        cross = settings.mosaic_cross
-        if not isinstance(cross, Sequence) or len(cross) != 2:
-            raise ValueError(
-                f"model.mixing.mosaic_cross must be a pair of shares, not {cross!r}."
-            )
-        for share in cross:
-            _check_share("model.mixing.mosaic_cross", share)
-        if not 0 < cross[0] <= cross[1] < 1:
-            raise ValueError(
-                "model.mixing.mosaic_cross must be (least, largest) with 0 < least <= "
-                f"largest < 1, not {tuple(cross)}."
-            )
-        return settings
 
     def refuse(self, keys: Sequence[str], reason: str) -> None:
         """Raise if one of the keys is on.
@@ -198,9 +174,3 @@ def _partners(count: int, mixup: float) -> tuple[Tensor, Tensor]:
     partners = torch.empty_like(order)
     partners[order] = order.roll(1)
     return partners, torch.rand(count) < mixup
-
-
-def _check_share(key: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= 1:
-        raise ValueError(f"{key} must be a number in [0, 1], not {value!r}.")

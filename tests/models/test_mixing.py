@@ -289,10 +289,10 @@ def test_batches_of_the_union_may_lack_images():
     ("settings", "message"),
     [
         (dict(mosaic=1.0), "unknown key.*mosaic"),
-        (dict(pseudo_mixup=1.5), r"pseudo_mixup must be a number in \[0, 1\]"),
+        (dict(pseudo_mixup=1.5), "pseudo_mixup must be a number from 0 to 1"),
         (dict(labelled_mosaic=True), "labelled_mosaic must be a number"),
         (dict(pseudo_mosaic=float("nan")), "pseudo_mosaic must be a number"),
-        (dict(mosaic_cross=0.5), "mosaic_cross must be a pair"),
+        (dict(mosaic_cross=0.5), "mosaic_cross must be 2 numbers"),
         (dict(mosaic_cross=(0.6, 0.4)), "0 < least <= largest < 1"),
     ],
 )
