@@ -34,10 +34,25 @@ class FirstSampler(BaseSampler):
         return torch.nonzero(assign_result.gt_inds == 0)[:num_expected, 0]
 
 
+@TASK_UTILS.register_module()
+class FirstAnchorSampler(FirstSampler):
+    """The same for anchor heads.
+
+    They count at least one positive anchor of an image: one without any takes one
+    negative anchor less.
+    """
+
+    def _sample_neg(self, assign_result, num_expected, **kwargs):
+        if not (assign_result.gt_inds > 0).any():
+            num_expected -= 1
+        return super()._sample_neg(assign_result, num_expected, **kwargs)
+
+
 def use_first_sampler(detector: dict[str, Any]) -> None:
     """Let a tiny detector's config sample without chance."""
-    for stage in ("rpn", "rcnn"):
-        detector["train_cfg"][stage]["sampler"]["type"] = "FirstSampler"
+    kinds = {"rpn": "FirstAnchorSampler", "rcnn": "FirstSampler"}
+    for stage, kind in kinds.items():
+        detector["train_cfg"][stage]["sampler"]["type"] = kind
 
 
 def gradients(
@@ -61,6 +76,8 @@ def gradients(
     wrapped = model
     if torch.distributed.is_initialized():
         wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
+    if "only_image" in cfg:
+        label_one_image(model, cfg["only_image"])
     batch = pseudo_collate([dataset[index] for index in sampler.batch(iteration)])
     data = model.data_preprocessor(batch, training=True)
     loss, _ = model.parse_losses(wrapped(**data, mode="loss"))
@@ -70,6 +87,31 @@ def gradients(
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
+
+
+def first_unlabelled(cfg: dict[str, Any], batch_size: int, iteration: int) -> Any:
+    """``img_id`` of the first unlabelled image in a batch of one process."""
+    register_all_modules(init_default_scope=True)
+    dataset = DATASETS.build(cfg["dataset"])
+    dataset.full_init()
+    sampler = RatioSampler(dataset, batch_size, cfg["source_ratio"], seed=0)
+    samples = [dataset[index]["data_samples"] for index in sampler.batch(iteration)]
+    weak = [branches.get("unsup_teacher") for branches in samples]
+    return next(sample.img_id for sample in weak if sample is not None)
+
+
+def label_one_image(model: Any, chosen: Any) -> None:
+    """Let the teacher find objects on one image alone."""
+    stock = model.teacher_guidance
+
+    def guidance(inputs: Tensor, samples: list) -> Any:
+        found = stock(inputs, samples)
+        for number, sample in enumerate(samples):
+            if sample.img_id != chosen:
+                found.instances[number] = found.instances[number][:0]
+        return found
+
+    model.teacher_guidance = guidance
 
 
 def save_gradients_of_rank(

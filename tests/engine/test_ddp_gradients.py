@@ -6,7 +6,12 @@ import pytest
 import torch
 import torch.multiprocessing
 
-from tests.ddp_worker import gradients, save_gradients_of_rank, use_first_sampler
+from tests.ddp_worker import (
+    first_unlabelled,
+    gradients,
+    save_gradients_of_rank,
+    use_first_sampler,
+)
 from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised_cfg
 
 WORLD_SIZE, BATCH_SIZE = 2, 3
@@ -34,8 +39,13 @@ def lerprc_cfg(cfg):
     model.update(type="LerPrcTeacher", **norms)
     head = model["detector"]["roi_head"]["bbox_head"]
     head.update(type="GaussianBBoxHead", loss_norm="sampled")
-    # few enough that every image has as many
-    model["detector"]["train_cfg"]["rcnn"]["sampler"]["num"] = 16
+    return few_rois(cfg)
+
+
+def few_rois(cfg):
+    """The same run with so few candidates that every image has as many."""
+    for stage in ("rpn", "rcnn"):
+        cfg["model"]["detector"]["train_cfg"][stage]["sampler"]["num"] = 16
     return cfg
 
 
@@ -47,6 +57,7 @@ def cfgs(tmp_path_factory):
     for name, cfg in (
         ("supervised", tiny_supervised_cfg(data, batch_size=BATCH_SIZE)),
         ("mean_teacher", tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE)),
+        ("one_labelled", few_rois(tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE))),
         ("lerprc", lerprc_cfg(tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE))),
         ("dtg", dense_cfg(tiny_mean_teacher_cfg(data, batch_size=BATCH_SIZE))),
     ):
@@ -57,6 +68,9 @@ def cfgs(tmp_path_factory):
             dataset=loader["dataset"],
             source_ratio=loader["sampler"]["source_ratio"],
         )
+    # The other process has no pseudo label at all.
+    cfg = cfgs["one_labelled"]
+    cfg["only_image"] = first_unlabelled(cfg, WORLD_SIZE * BATCH_SIZE, iteration=1)
     return cfgs
 
 
@@ -77,7 +91,9 @@ def ranks(cfgs, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("name", ["supervised", "mean_teacher", "lerprc", "dtg"])
+@pytest.mark.parametrize(
+    "name", ["supervised", "mean_teacher", "one_labelled", "lerprc", "dtg"]
+)
 def test_gradients_equal_those_of_the_joint_batch(cfgs, ranks, name):
     joint = gradients(cfgs[name], WORLD_SIZE * BATCH_SIZE, iteration=1)
     first, second = ranks[name]

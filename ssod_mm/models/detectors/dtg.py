@@ -222,24 +222,33 @@ class DenseGuidanceTeacher(MeanTeacher):
         sparse = above_threshold(
             guidance, self.settings.score_thr, self.settings.ignore_thr
         )
+        has_boxes = any(len(pseudo) for pseudo in sparse.instances)
+        factors = weight * self.empty_factors(
+            [
+                len(guidance.stages[name]) > 0 if stage.mode == "dense" else has_boxes
+                for name, stage in self.stages.items()
+            ]
+        )
         losses: dict[str, Tensor] = {}
         sparse_losses: dict[str, Tensor] = {}
         stats: dict[str, Tensor] = {}
-        for name, stage in self.stages.items():
+        for (name, stage), factor in zip(self.stages.items(), factors, strict=True):
             if stage.mode == "dense":
                 made, notes = self._dense_loss(name, features, maps, samples, guidance)
                 notes["clusters"] = notes["clusters"] / len(samples)
                 stats.update({f"{name}_{key}": one for key, one in notes.items()})
-                taught = len(guidance.stages[name]) > 0
             else:
                 made = self._sparse_loss(name, features, maps, samples, sparse)
-                taught = any(len(one) for one in sparse.instances)
-            factor = weight if taught else weight * self.settings.empty_weight
             part = sparse_losses if stage.mode == "sparse" else losses
             part.update(reweight_loss_dict(made, factor))
         if sparse_losses:
             losses.update(self.settings.weigh_unsup_losses(sparse_losses))
         return {**rename_loss_dict("unsup_", losses), **stats}
+
+    @property
+    def num_taught_parts(self) -> int:
+        """One for each stage."""
+        return len(self.stages)
 
     def join_reductions(self) -> None:
         """Take part, also in the sums that normalise each dense stage's losses."""

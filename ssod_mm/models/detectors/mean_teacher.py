@@ -9,6 +9,7 @@ plain pseudo-label baseline for any mmdet detector with ``loss`` and ``predict``
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -17,7 +18,7 @@ from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
 from ssod_mm.models.class_balance import build_class_balance, weighted_foreground
@@ -182,6 +183,30 @@ class MeanTeacher(SemiBaseDetector):
         """Take part in what other processes sum up over their unlabelled images."""
         if self.class_balance is not None:
             self.class_balance.observe([])
+        self.empty_factors([False] * self.num_taught_parts)
+
+    @property
+    def num_taught_parts(self) -> int:
+        """Parts of the student whose loss depends on having pseudo labels."""
+        return 1
+
+    def empty_factors(self, taught: Sequence[bool]) -> Tensor:
+        """Factors on the unlabelled losses: ``empty_weight`` where nothing is taught.
+
+        Whether something is taught is decided for the images of all processes
+        together, so that a step does not depend on how images are shared out.
+
+        Args:
+            taught: for each part of the student whether this process has pseudo labels
+                for it.
+
+        Returns:
+            (parts,) float32: 1, or ``empty_weight``.
+        """
+        device = next(self.student.parameters()).device
+        counts = torch.tensor([float(value) for value in taught], device=device)
+        all_reduce(counts)
+        return torch.where(counts > 0, 1.0, self.settings.empty_weight)
 
     def unsupervised_loss(
         self,
@@ -335,8 +360,8 @@ class MeanTeacher(SemiBaseDetector):
         """
         with self.roi_losses(guidance, samples):
             losses = self.student_loss(features, pseudo_labelled(samples, guidance))
-        if not any(len(pseudo) for pseudo in guidance.instances):
-            weight = weight * self.settings.empty_weight
+        taught = any(len(pseudo) for pseudo in guidance.instances)
+        weight = weight * self.empty_factors([taught])[0]
         losses = self.settings.weigh_unsup_losses(losses)
         return rename_loss_dict("unsup_", reweight_loss_dict(losses, weight))
 

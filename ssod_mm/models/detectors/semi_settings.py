@@ -36,8 +36,9 @@ class SemiTrainConfig(Settings):
         weight_by_images: weight the labelled and the unlabelled loss by their shares of
             the batch's images, for batches drawn from the union of both, whose
             composition varies.
-        empty_weight: factor on the unlabelled loss of a batch without any pseudo
-            label; 0 keeps a hesitant teacher from teaching that all is background.
+        empty_weight: factor on the unlabelled loss of a batch, that of all processes
+            together, without any pseudo label; 0 keeps a hesitant teacher from
+            teaching that all is background.
         unsup_loss_weights: factors on single unlabelled losses by their mmdet name,
             such as ``dict(loss_bbox=0.0)``.
         joint_forward: labelled and strong views share one backbone pass if stacking
