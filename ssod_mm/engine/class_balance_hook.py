@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
 
 from mmdet.registry import HOOKS
@@ -17,7 +18,9 @@ class ClassBalanceLogHook(Hook):
 
     They are the scalars ``class_threshold/<name>``, ``class_weight/<name>`` and
     ``class_count/<name>`` of the json lines and of TensorBoard, not part of the log
-    lines on the terminal. ``tools/plot_class_balance.py`` draws them.
+    lines on the terminal. ``tools/plot_class_balance.py`` draws them. The log lines have
+    ``class_weight_mean``, ``class_threshold_min`` and ``class_threshold_max``. The mean
+    weight is not 1 with ``average="count"``, see :class:`ClassBalance`.
 
     Args:
         interval: iterations between two reports, the only times that the values are
@@ -67,13 +70,19 @@ class ClassBalanceLogHook(Hook):
         if self.balance is None or not due:
             return
         columns = {
-            "class_threshold": self.balance.thresholds(),
-            "class_weight": self.balance.weights(),
-            "class_count": self.balance.counts,
+            "class_threshold": self.balance.thresholds().tolist(),
+            "class_weight": self.balance.weights().tolist(),
+            "class_count": self.balance.counts.tolist(),
         }
         scalars = {
             f"{key}/{name}": value
             for key, column in columns.items()
-            for name, value in zip(self.classes, column.tolist(), strict=True)
+            for name, value in zip(self.classes, column, strict=True)
         }
         runner.visualizer.add_scalars(scalars, runner.iter + 1)
+        for key, value in {
+            "class_weight_mean": fmean(columns["class_weight"]),
+            "class_threshold_min": min(columns["class_threshold"]),
+            "class_threshold_max": max(columns["class_threshold"]),
+        }.items():
+            runner.message_hub.update_scalar(f"train/{key}", value)

@@ -27,7 +27,8 @@ class MeanTeacherEMAHook(Hook):
     warm-up of :func:`~ssod_mm.maths.ema.ema_momentum`. Parameters and floating
     buffers (running statistics) are averaged, counters are copied, all in one fused
     call. The hook has no state of its own: the teacher lives in the checkpoint, so
-    that a resumed run goes on exactly. It also tells the detector its iteration.
+    that a resumed run goes on exactly. It also tells the detector its iteration, and
+    the log the momentum of the step (``ema_momentum``).
 
     Args:
         momentum: final momentum m in [0, 1].
@@ -186,3 +187,4 @@ class MeanTeacherEMAHook(Hook):
         if self.warm_up:
             momentum = ema_momentum(runner.iter, momentum)
         update_ema(*self.states(model), momentum=momentum)
+        runner.message_hub.update_scalar("train/ema_momentum", momentum)

@@ -47,6 +47,20 @@ def test_every_class_is_logged_by_name(run):
             assert series[-1][1] == pytest.approx(column[number].item(), rel=1e-5)
 
 
+def test_a_log_line_has_the_mean_weight_thresholds_and_momentum(run):
+    work_dir, balance = run
+    scalars = read_scalars(work_dir)
+    expected = {
+        "class_weight_mean": balance.weights().mean(),
+        "class_threshold_min": balance.thresholds().min(),
+        "class_threshold_max": balance.thresholds().max(),
+    }
+    for key, value in expected.items():
+        assert scalars.get(key)[-1] == (3, pytest.approx(value.item(), rel=1e-5)), key
+    # the warm-up's 1 - 1 / (iteration + 1) in the third iteration
+    assert scalars.get("ema_momentum")[-1] == (3, pytest.approx(2 / 3))
+
+
 def test_tool_draws_the_run(run, tmp_path, capsys):
     out = tmp_path / "balance.png"
     call_tool("plot_class_balance", run[0], "--out", out)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from torch import nn
 
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
@@ -26,6 +27,7 @@ def runner_for(model, iteration=0, load_from="weights.pth"):
         model=model,
         iter=iteration,
         logger=logging.getLogger("test"),
+        message_hub=MessageHub("test"),
         _load_from=load_from,
     )
 
