@@ -15,6 +15,7 @@ from ssod_mm.cli.arguments import (
     config_overrides,
     set_local_rank,
 )
+from ssod_mm.cli.data_files import check_class_counts
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -69,6 +70,7 @@ def main() -> None:
     with one_line_errors():
         cfg = complete_config(arguments)
         if arguments.check:
+            check_class_counts(cfg)
             print(f"{arguments.config}: options, config and data files are in order")
             return
         # Only now, so that a mistake in the command is reported at once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,6 +55,56 @@ def check_data_files(cfg: Config, stages: tuple[str, ...]) -> None:
             raise FileNotFoundError(
                 f"there is no {kind} {named.path} ({named.key}); {way_out(named)}"
             )
+
+
+def check_class_counts(cfg: Config) -> None:
+    """Compare ``num_classes`` of the heads with the categories of the training json.
+
+    Args:
+        cfg: A config whose placeholders are filled in and whose files exist.
+
+    Raises:
+        ValueError: they differ; says the way out.
+    """
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    source = _first_labelled(dataset)
+    if source is None:
+        return
+    path = _join(source.get("data_root") or "", source["ann_file"])
+    try:
+        categories = json.loads(Path(path).read_bytes())["categories"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # training names what is wrong with the file
+    classes = (source.get("metainfo") or {}).get("classes") or categories
+    for key, number in _class_numbers(cfg.get("model") or {}, "model"):
+        if number != len(classes):
+            raise ValueError(
+                f"{key} is {number}, but {path} has {len(classes)} classes; set "
+                f"--cfg-options num_classes={len(classes)}, or {key}"
+            )
+
+
+def _first_labelled(dataset: Any) -> Mapping | None:
+    """The first data set that names an annotation file."""
+    if not isinstance(dataset, Mapping):
+        return None
+    if dataset.get("ann_file"):
+        return dataset
+    parts = [dataset.get("dataset"), *(dataset.get("datasets") or [])]
+    return next((s for part in parts if (s := _first_labelled(part))), None)
+
+
+def _class_numbers(node: Any, key: str) -> Iterator[tuple[str, int]]:
+    """``num_classes`` of all heads, those of an RPN excepted."""
+    if isinstance(node, Mapping):
+        if isinstance(node.get("num_classes"), int):
+            yield f"{key}.num_classes", node["num_classes"]
+        for name, part in node.items():
+            if name != "rpn_head":
+                yield from _class_numbers(part, f"{key}.{name}")
+    elif isinstance(node, (list, tuple)):
+        for number, part in enumerate(node):
+            yield from _class_numbers(part, f"{key}.{number}")
 
 
 def _all_paths(cfg: Config, stages: tuple[str, ...]) -> Iterator[NamedPath]:

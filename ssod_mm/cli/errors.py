@@ -21,6 +21,7 @@ DISK_ERRORS = {
     errno.EACCES: "you have no right to it: change that, or name another folder",
     errno.EPERM: "you have no right to it: change that, or name another folder",
 }
+_UNKNOWN_KEY = re.compile(r"got an unexpected keyword argument")
 _PROJECT = Path(__file__).resolve().parents[1]
 _FROM_WORKER = re.compile(r"Caught \w+ in .*worker process", re.DOTALL)
 
@@ -63,6 +64,8 @@ def explain(error: Exception) -> str | None:
         )
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return _one_line(text)
+    if isinstance(error, TypeError) and _UNKNOWN_KEY.search(text):
+        return _one_line(f"the config has a key that nothing takes: {text}")
     if isinstance(error, KeyError):
         return _one_line(text) if " is not in the " in text else None
     if frames:

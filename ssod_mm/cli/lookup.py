@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import difflib
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
+
+from ssod_mm.cli.overrides import given_parameters, parameters
 
 
 def config_roots() -> list[Path]:
@@ -52,10 +53,11 @@ def load_config(
 ) -> Config:
     """Read a config without importing what it uses.
 
-    A config may take a value from outside while it is read, by
-    ``data_root = "{{$DATA_ROOT:data/coco}}"`` for example: from the environment, or
-    from ``cfg_options["data_root"]``, which wins. Whatever the file derives from the
-    value then follows, which an override after reading cannot do.
+    A config may take a parameter from outside while it is read, by
+    ``data_root = "{{$DATA_ROOT:data/coco}}"`` for example: from
+    ``cfg_options["data_root"]``, or for the parameters of ``DOCUMENTED_VARIABLES`` from
+    the environment, which the log says. Whatever the file derives from the value then
+    follows, which an override after reading cannot do.
 
     Args:
         name: A path, or a path relative to a config root.
@@ -66,14 +68,12 @@ def load_config(
         ValueError: the file is not a valid config; names it and the reason.
     """
     path = find_config(name)
-    variables = {
-        key.upper(): str(value)
-        for key, value in (cfg_options or {}).items()
-        if "." not in key and isinstance(value, (str, int, float))
-    }
     try:
-        with _environment(variables):
-            return Config.fromfile(str(path), import_custom_modules=False)
+        with given_parameters(parameters(path), cfg_options or {}) as from_user:
+            cfg = Config.fromfile(str(path), import_custom_modules=False)
+        for name, value in from_user.items():
+            print_log(f"{name}={value}: from {name.upper()} in the environment")
+        return cfg
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} inherits from a file: {error}") from error
     except (
@@ -113,21 +113,6 @@ def load_parent(
         parent = Path(folder, f"parent_of_{path.name}")
         parent.write_text(f"_base_ = {absolute!r}\n")
         return load_config(parent, cfg_options)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the time of a with block."""
-    before = {key: os.environ.get(key) for key in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value
 
 
 def changed_keys(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

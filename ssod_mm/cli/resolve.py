@@ -17,6 +17,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ssod_mm.cli.data_files import check_data_files
+from ssod_mm.cli.overrides import check_overrides, move_data_root
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.settings import number_rule
 
@@ -102,7 +103,14 @@ def resolve_config(
 
 
 def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Apply dotted overrides and say which of them the config did not have."""
+    """Apply dotted overrides and say which of them the config did not have.
+
+    Raises:
+        ValueError: nothing would read one of them, or it does not fit.
+    """
+    check_overrides(cfg, options)
+    if isinstance(options.get("data_root"), str):
+        move_data_root(cfg, options["data_root"])
     unknown = [key for key in options if not _has_key(cfg, key)]
     try:
         cfg.merge_from_dict(dict(options))

@@ -175,7 +175,8 @@ def tiny_config(cfg, path):
     cfg["custom_hooks"].append(dict(type="RunRecordHook"))
     text = write_config(cfg, path).read_text()
     text = text.replace("'max_iters': 2", "'max_iters': max_iters")
-    path.write_text('max_iters = int("{{$MAX_ITERS:9}}")\n' + text)
+    head = 'max_iters = int("{{$MAX_ITERS:9}}")\ndata_root = "{{$DATA_ROOT:none}}"\n'
+    path.write_text(head + text)
     return str(path)
 
 
