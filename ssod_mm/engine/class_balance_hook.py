@@ -18,9 +18,9 @@ class ClassBalanceLogHook(Hook):
 
     They are the scalars ``class_threshold/<name>``, ``class_weight/<name>`` and
     ``class_count/<name>`` of the json lines and of TensorBoard, not part of the log
-    lines on the terminal. ``tools/plot_class_balance.py`` draws them. The log lines have
-    ``class_weight_mean``, ``class_threshold_min`` and ``class_threshold_max``. The mean
-    weight is not 1 with ``average="count"``, see :class:`ClassBalance`.
+    lines on the terminal. ``tools/plot_class_balance.py`` draws them. The log lines
+    have ``class_weight_mean``, ``class_threshold_min`` and ``class_threshold_max``. The
+    mean weight is not 1 with ``average="count"``, see :class:`ClassBalance`.
 
     Args:
         interval: iterations between two reports, the only times that the values are

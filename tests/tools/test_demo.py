@@ -176,6 +176,7 @@ def tiny_config(cfg, path):
     text = write_config(cfg, path).read_text()
     text = text.replace("'max_iters': 2", "'max_iters': max_iters")
     head = 'max_iters = int("{{$MAX_ITERS:9}}")\ndata_root = "{{$DATA_ROOT:none}}"\n'
+    head += 'num_classes = int("{{$NUM_CLASSES:2}}")\n'
     path.write_text(head + text)
     return str(path)
 
