@@ -37,7 +37,7 @@ from ssod_mm.sweep.results import collect, result_table
 from ssod_mm.sweep.slots import gpu_numbers, make_slots
 from ssod_mm.sweep.slurm import SlurmSettings, submit
 from ssod_mm.sweep.spec import load_sweep
-from ssod_mm.sweep.state import StageFolder, outdated_folders
+from ssod_mm.sweep.state import StageFolder, other_settings, outdated_folders
 
 TOOLS = Path(__file__).resolve().parent
 ACTIONS = ("run", "status", "table", "report", "rerun")
@@ -155,7 +155,11 @@ def slurm_settings(arguments: argparse.Namespace) -> SlurmSettings:
 def say_outdated(plan: Plan, out: Path) -> None:
     """Name the folders whose config has changed since."""
     for folder in outdated_folders(plan, out):
-        print(f"changed since, not counted: {folder}")
+        why = other_settings(folder, plan)
+        print(f"changed since, not counted: {folder}{why and f' ({why})'}")
+    for stage in plan.stages.values():
+        for path in StageFolder(stage, out).damaged_files():
+            print(f"cannot be read: {path}; the next run goes on without it")
 
 
 def rerun(plan: Plan, out: Path, names: list[str]) -> None:
@@ -219,8 +223,11 @@ def main() -> None:
             print("\n".join(status_lines(plan, out, arguments.retries)))
             return
         if arguments.action == "table":
+            if arguments.format == "terminal" and arguments.save is None:
+                say_outdated(plan, out)
             show_table(plan, out, arguments.format, arguments.save)
         if arguments.action == "report":
+            say_outdated(plan, out)
             write_report(plan, out, arguments.save)
         if arguments.action == "rerun":
             rerun(plan, out, arguments.runs)

@@ -145,9 +145,11 @@ def read_record(path: str | Path) -> RunRecord:
     path = path / RECORD_FILE if path.is_dir() else path
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return parse_record(content, str(path))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        if str(error).startswith(str(path)):
+            raise
         raise ValueError(f"{path} is no run record: {error}") from error
-    return parse_record(content, str(path))
 
 
 def parse_record(content: Any, source: str) -> RunRecord:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mmengine.config import Config
 
 from ssod_mm.cli.fingerprint import config_sha256, text_sha256
 from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.overrides import DOCUMENTED_VARIABLES
 from ssod_mm.cli.phases import SHARED, check_networks, option_text
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.sweep.spec import Row, Sweep
@@ -38,6 +40,8 @@ class Stage:
             first.
         start_key: config key that takes the checkpoint of the start.
         is_ensemble: whether all of ``teachers`` teach together.
+        environment: documented environment variables that were set, which may give
+            parameters of the config.
     """
 
     id: str
@@ -52,6 +56,7 @@ class Stage:
     teachers: tuple[str, ...] = ()
     start_key: str = "load_from"
     is_ensemble: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -234,8 +239,16 @@ class _Planner:
                 teachers=ids,
                 start_key=start_key,
                 is_ensemble=len(ids) > 1,
+                environment=user_environment(),
             )
         return self.stages[identity]
+
+
+def user_environment() -> dict[str, str]:
+    """The documented environment variables that are set."""
+    return {
+        name: os.environ[name] for name in DOCUMENTED_VARIABLES if os.environ.get(name)
+    }
 
 
 def _named(key: str, percent: float | None, fold: int, seed: int) -> str:

@@ -55,10 +55,12 @@ class StageFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         note = self.path / "stage.json"
-        if note.is_file():
-            found = json.loads(note.read_text()).get("id")
-            if found != self.stage.id:
-                raise ValueError(f"{self.path} holds the training {found}: remove it")
+        content = _read_json(note)
+        if content is not None:
+            if content.get("id") != self.stage.id:
+                raise ValueError(
+                    f"{self.path} holds the training {content.get('id')}: remove it"
+                )
             return
         write_atomically(note, json.dumps(asdict(self.stage), indent=1) + "\n")
 
@@ -66,8 +68,17 @@ class StageFolder:
         """What was measured so far, or None."""
         try:
             return read_record(self.path / RECORD_FILE)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None
+
+    def damaged_files(self) -> list[Path]:
+        """Notes of the folder that cannot be read; each costs this training alone."""
+        notes = [self.path / "stage.json", self._attempts]
+        damaged = [p for p in notes if p.exists() and _read_json(p) is None]
+        record = self.path / RECORD_FILE
+        if record.exists() and self.record() is None:
+            damaged.append(record)
+        return damaged
 
     def is_finished(self, with_checkpoint: bool = False) -> bool:
         """Whether the training ended.
@@ -122,11 +133,10 @@ class StageFolder:
 
     def starts_in_vain(self) -> int:
         """Number of starts since the last one that left a new checkpoint."""
-        try:
-            attempts = json.loads(self._attempts.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return 0
-        return attempts["starts"] if attempts["marker"] == self.marker() else 0
+        attempts = _read_json(self._attempts) or {}
+        starts = attempts.get("starts")
+        is_current = attempts.get("marker") == self.marker()
+        return starts if is_current and isinstance(starts, int) else 0
 
     def note_start(self) -> None:
         """Count a start."""
@@ -223,7 +233,39 @@ def outdated_folders(plan: Plan, out: Path) -> list[Path]:
     names = {stage.name for stage in plan.stages.values()}
     found = []
     for note in sorted(out.glob("*/stage.json")):
-        content = json.loads(note.read_text())
-        if content["id"] not in plan.stages and content["name"] in names:
+        content = _read_json(note) or {}
+        if content.get("id") not in plan.stages and content.get("name") in names:
             found.append(note.parent)
     return found
+
+
+def other_settings(folder: Path, plan: Plan) -> str:
+    """What is known to differ between a folder's training and that of a plan.
+
+    Args:
+        folder: one of ``outdated_folders``.
+        plan: of the sweep.
+
+    Returns:
+        Words such as "PRETRAINED=a.pth then, none now"; empty if only the config or the
+        program can have changed.
+    """
+    content = _read_json(folder / "stage.json") or {}
+    now = next(s for s in plan.stages.values() if s.name == content.get("name"))
+    differences = []
+    for part in ("environment", "options"):
+        old, new = content.get(part) or {}, getattr(now, part)
+        for key in sorted({*old, *new}):
+            if str(old.get(key)) != str(new.get(key)):
+                before, after = old.get(key, "none"), new.get(key, "none")
+                differences.append(f"{key}={before} then, {after} now")
+    return ", ".join(differences)
+
+
+def _read_json(path: Path) -> dict | None:
+    """The object in a json file; None where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
