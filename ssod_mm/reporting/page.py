@@ -133,8 +133,7 @@ def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
     """
     charts: dict[str, Chart] = {}
     body = [_section(one, charts) for one in sections if not one.is_empty]
-    # In a script element no text may end it.
-    data = json.dumps(charts, separators=(",", ":")).replace("</", "<\\/")
+    data = _script_text(json.dumps(charts, separators=(",", ":")))
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -149,6 +148,13 @@ def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
             f"<script>{_SCRIPT}</script>\n</body>\n</html>\n",
         ]
     )
+
+
+def _script_text(text: str) -> str:
+    """JSON as it may stand in a script element, which some texts would end or open."""
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
 
 
 def plotly_source() -> str:

@@ -184,6 +184,11 @@ def latex(table: SweepTable) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
+def spreadsheet_text(text: str) -> str:
+    """A text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def as_csv(table: SweepTable) -> str:
     """One line for each cell, unrounded."""
     sink = io.StringIO()
@@ -196,8 +201,8 @@ def as_csv(table: SweepTable) -> str:
         change = cell.difference or Difference(float("nan"), None, None, 0)
         writer.writerow(
             [
-                row,
-                table.labels[row],
+                spreadsheet_text(row),
+                spreadsheet_text(table.labels[row]),
                 "" if column is None else f"{column:g}",
                 *map(_raw, (summary.mean, summary.std)),
                 summary.num,
@@ -280,7 +285,9 @@ def _interval(change: Difference | None) -> str:
 
 
 def _latex_text(text: str) -> str:
-    return "".join(f"\\{one}" if one in "&%$#_{}" else one for one in text)
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\^{}"}
+    words |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    return "".join(words.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def _raw(value: float | None) -> str:

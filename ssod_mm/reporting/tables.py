@@ -55,9 +55,15 @@ def terminal_table(cells: Sequence[Sequence[str]], title: str) -> str:
 
 def markdown_table(cells: Sequence[Sequence[str]]) -> str:
     """The cells as a Markdown table with numbers to the right."""
-    header, *body = cells
+    header, *body = [[_markdown_text(cell) for cell in row] for row in cells]
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *body])
+
+
+def _markdown_text(text: str) -> str:
+    """A cell that neither ends its column nor becomes HTML."""
+    text = " ".join(text.split()) if "\n" in text else text
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _cell(value: float | None) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from ssod_mm.reporting import sweep_tables
+from ssod_mm.reporting import page, sweep_tables
 from ssod_mm.reporting.statistics import paired_difference, summarise, t_quantile
 from ssod_mm.reporting.sweep_tables import Measurement, sweep_table
 
@@ -122,3 +124,35 @@ def test_differences_have_intervals(table):
     assert header == ["AP against Supervised", "5 %", "10 %"]
     # 3 and 3.5: mean 3.25, deviation 0.35355, half width 12.706 * 0.25
     assert ours == ["Ours_1", "+3.25 [+0.07, +6.43]", "-"]
+
+
+ODD = "=1+1|<!--<script>alert(1)</script> \\input{x}^~&\n"
+
+
+def odd_table():
+    return sweep_table(
+        "odd", {"a": ODD}, (5,), [Measurement("a", 5, 1, 3.0)], baseline=None
+    )
+
+
+def test_odd_labels_are_text_in_every_format():
+    table = odd_table()
+    label = next(csv.DictReader(io.StringIO(sweep_tables.as_csv(table))))["label"]
+    assert label == f"'{ODD}"
+    for sign in "=+-@":
+        assert sweep_tables.spreadsheet_text(f"{sign}x") == f"'{sign}x"
+    assert sweep_tables.spreadsheet_text("a=b") == "a=b"
+    row = sweep_tables.markdown(table).splitlines()[2]
+    assert row.startswith("| =1+1\\|&lt;!--&lt;script>")
+    lines = sweep_tables.latex(table).splitlines()
+    line = next(line for line in lines if line.startswith("=1+1"))
+    assert r"\textbackslash{}input\{x\}\^{}\textasciitilde{}\&" in line
+
+
+def test_odd_names_do_not_break_the_reports_script():
+    chart = dict(data=[dict(name=ODD, x=[1], y=[2])], layout={})
+    section = page.Section(title=ODD, charts=[chart], note=ODD)
+    html = page.html_page(ODD, ODD, [section])
+    assert "<!--<script>alert" not in html
+    data = re.search(r'id="charts">(.*?)</script>', html, re.DOTALL)[1]
+    assert json.loads(data)["chart0"]["data"][0]["name"] == ODD
