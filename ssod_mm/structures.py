@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
@@ -19,14 +21,45 @@ class PseudoBoxes:
             (N,) int64; a method may carry more fields per box along.
         ignored: per image the boxes that are neither taught nor background, with the
             same fields; None for none anywhere.
+        extra: what the teacher found beyond boxes, a ``Findings``; it goes along
+            wherever the boxes go. None for nothing.
+        chosen: whether the teacher itself has chosen what is taught, so that no score
+            threshold applies.
     """
 
     instances: list[InstanceData]
     ignored: list[InstanceData] | None = None
+    extra: Any = None
+    chosen: bool = False
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.instances)
+
+    @property
+    def num_boxes(self) -> int:
+        """Boxes of all images, without the ignored ones."""
+        return sum(len(boxes) for boxes in self.instances)
+
+    def bare(self) -> PseudoBoxes:
+        """The boxes alone, so that nothing keeps feature maps alive."""
+        return replace(self, extra=None)
+
+
+@dataclass(frozen=True)
+class GuidedLosses:
+    """What a part of the student learns from guidance, before alpha and by plain names.
+
+    Attributes:
+        losses: by their mmdet names, without ``unsup_``.
+        num_targets: pseudo labels, or clusters, that they come from; where no process
+            has any, ``empty_weight`` applies.
+        figures: scalars for the log under names of their own, without "loss" in them.
+    """
+
+    losses: Mapping[str, Any]
+    num_targets: int
+    figures: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import inspect
 import re
 from ast import literal_eval
@@ -166,7 +167,7 @@ def test_messages_are_those_of_the_code():
 
 def test_tables_of_settings_are_complete():
     text = TEXTS["docs/training_step.md"]
-    fields = SemiTrainConfig.__dataclass_fields__
+    fields = {field.name: field for field in dataclasses.fields(SemiTrainConfig)}
     rows = table_after(text, "## Settings: `model.semi_train_cfg`")
     documented = {row[0].strip("`"): literal_eval(row[1].strip("`")) for row in rows}
     assert documented == {name: field.default for name, field in fields.items()}

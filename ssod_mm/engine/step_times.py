@@ -19,7 +19,7 @@ Step = Callable[[dict], None]
 # Functions by the names that they are called by; none calls another.
 DENSE_PARTS = {
     "clustering": ("anchor_clusters.nms_clusters", "rcnn.nms_clusters"),
-    "mapping": ("clusters.ViewMap.clusters",),
+    "mapping": ("clusters.clusters_in",),
     "matching": ("anchor_lessons.matched_rows",),
     "statistics": ("rcnn.assignment_shares", "cluster_losses.rank_agreement"),
 }

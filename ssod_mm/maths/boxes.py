@@ -104,6 +104,12 @@ def box_areas(boxes_N4: Tensor) -> Tensor:
     return sides[:, 0] * sides[:, 1]
 
 
+def are_large(boxes_N4: Tensor, least_wh: tuple[float, float]) -> Tensor:
+    """Whether boxes (N, 4) reach a width and a height and have an area, (N,) bool."""
+    sides = boxes_N4[:, 2:] - boxes_N4[:, :2]
+    return ((sides >= sides.new_tensor(least_wh)) & (sides > 0)).all(1)
+
+
 def hull_growth(
     boxes_N4: Tensor, matrices_N33: Tensor, hull: str = "corners"
 ) -> Tensor:

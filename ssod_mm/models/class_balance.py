@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from ssod_mm.maths.thresholds import (
     class_weights,
     relative_frequencies,
 )
-from ssod_mm.models.pseudo_labels import class_probabilities
+from ssod_mm.models.heads.answers import box_heads, knows_quality
 from ssod_mm.settings import Settings, choice, flag, number, numbers
 
 _KEY = "model.class_balance"
@@ -173,19 +172,14 @@ class ClassBalance(nn.Module):
         """Count the teacher's detections in a batch; see :meth:`update`.
 
         Args:
-            found: per image ``labels``, ``scores`` and where they exist ``cls_scores``
-                and ``loc_scores``.
+            found: per image ``labels``, ``cls_scores`` and ``loc_scores``; none for a
+                batch without images, when other processes may have some.
         """
-        found = [one for one in found if len(one)]
-        if not found:  # the other processes may have some
-            none = self.counts.new_zeros(0)
-            return self.update(none.long(), none, none)
-        has_loc = all("loc_scores" in one for one in found)
-        return self.update(
-            torch.cat([one.labels for one in found]),
-            torch.cat([class_probabilities(one) for one in found]),
-            torch.cat([one.loc_scores for one in found]) if has_loc else None,
-        )
+        if not found:
+            nothing = self.counts.new_zeros(0)
+            return self.update(nothing.long(), nothing, nothing)
+        columns = ("labels", "cls_scores", "loc_scores")
+        return self.update(*(torch.cat([boxes[c] for boxes in found]) for c in columns))
 
     def thresholds(self) -> Tensor:
         """Score threshold tau_m of each class, (C,) float32."""
@@ -227,69 +221,10 @@ def build_class_balance(
             f"but {type(detector).__name__} has none: set {_KEY}.g2=0 to have the "
             "thresholds alone, or take a two-stage detector."
         )
-    if balance.use_loc and not hasattr(head, "loc_quality"):
+    if balance.use_loc and not knows_quality(head):
         raise ValueError(
             f"{_KEY}.use_loc=True counts p * v, but {type(head).__name__} gives no "
             f"localisation quality v: set {_KEY}.use_loc=False to count p alone, or "
             "take a head that does, such as IntervalBBoxHead."
         )
     return balance
-
-
-def box_heads(detector: BaseDetector) -> list[nn.Module]:
-    """The box heads of a two-stage detector, one per stage; none of a one-stage one."""
-    head = getattr(getattr(detector, "roi_head", None), "bbox_head", None)
-    if head is None:
-        return []
-    return list(head) if isinstance(head, nn.ModuleList) else [head]
-
-
-@contextmanager
-def weighted_foreground(detector: BaseDetector, weights: Tensor) -> Iterator[None]:
-    """Let the RoI losses count each foreground candidate by its class.
-
-    Inside the context the box heads' classification and box losses of a candidate of
-    class m are multiplied by ``weights[m]``, those of background candidates by 1. The
-    losses are still divided by the *number* of candidates, so that the weights do not
-    cancel. The RPN knows no classes and stays as it is.
-
-    It works by mmdet's own ``label_weights`` and ``bbox_weights``, with any box head
-    that makes them in ``get_targets`` and, like mmdet's, normalises by counts.
-
-    Args:
-        detector: a detector with a standard or cascade RoI head.
-        weights: (C,) above 0, on the detector's device.
-    """
-    table = torch.cat([weights, weights.new_ones(1)])
-    heads = box_heads(detector)
-    for head in heads:
-        head.get_targets = _with_weights(head.get_targets, table)
-    try:
-        yield
-    finally:
-        for head in heads:
-            del head.get_targets
-
-
-def _with_weights(get_targets: Any, table: Tensor) -> Any:
-    """``get_targets`` of a box head, its weights times those of ``table``."""
-
-    def weighted(*args: Any, **kwargs: Any) -> tuple:
-        labels, label_weights, targets, bbox_weights = get_targets(*args, **kwargs)
-        factors = table[labels]
-        return (
-            labels,
-            _scaled_rows(label_weights, factors),
-            targets,
-            _scaled_rows(bbox_weights, factors),
-        )
-
-    return weighted
-
-
-def _scaled_rows(weights: Tensor | Sequence[Tensor], factors: Tensor) -> Any:
-    """Rows of one tensor, or of each of several, times their factors."""
-    if not isinstance(weights, Tensor):
-        return type(weights)(_scaled_rows(one, factors) for one in weights)
-    shape = (-1, *[1] * (weights.dim() - 1))
-    return weights * factors.to(weights.dtype).reshape(shape)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmdet.models import BaseDetector
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 Features = tuple[Tensor, ...]
@@ -68,6 +69,27 @@ def joint_features(
 
 
 @contextmanager
+def replaced_method(
+    module: nn.Module, name: str, function: Callable[..., Any]
+) -> Iterator[None]:
+    """Let a module answer calls of one of its methods by another function.
+
+    The only place where an object is changed from outside: MMDetection's detectors and
+    RoI heads have no argument for what they call next.
+
+    Args:
+        module: the module; afterwards, also after an error, as before.
+        name: of the method.
+        function: called in its place, without ``self``.
+    """
+    setattr(module, name, function)
+    try:
+        yield
+    finally:
+        delattr(module, name)
+
+
+@contextmanager
 def use_features(detector: BaseDetector, features: Features) -> Iterator[None]:
     """Let ``detector.loss`` and ``detector.predict`` skip the backbone.
 
@@ -78,8 +100,5 @@ def use_features(detector: BaseDetector, features: Features) -> Iterator[None]:
         detector: the detector.
         features: its feature maps of the images that it will be asked about.
     """
-    detector.extract_feat = lambda _inputs: features
-    try:
+    with replaced_method(detector, "extract_feat", lambda _inputs: features):
         yield
-    finally:
-        del detector.extract_feat

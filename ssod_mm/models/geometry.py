@@ -1,20 +1,25 @@
-"""Pseudo labels carried from the teacher's weak view to the student's strong view."""
+"""What is carried from the teacher's weak views to the student's strong views."""
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 import torch
 from mmdet.structures import SampleList
-from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.boxes import (
-    box_areas,
+    are_large,
     clip_boxes,
     relative_homographies,
     visible_fractions,
     warp_boxes,
 )
 from ssod_mm.structures import PseudoBoxes
+
+if TYPE_CHECKING:
+    from ssod_mm.models.mixed_views import MixedViews
 
 
 def view_homographies(samples: SampleList) -> Tensor:
@@ -35,24 +40,6 @@ def view_homographies(samples: SampleList) -> Tensor:
     )
 
 
-def student_from_teacher(weak: SampleList, strong: SampleList) -> Tensor:
-    """Homographies from each weak view to the strong view of the same image.
-
-    Args:
-        weak: data samples of the teacher's views.
-        strong: data samples of the student's views, in the same image order.
-
-    Returns:
-        (B, 3, 3) float32 on the CPU.
-
-    Raises:
-        ValueError: if the two lists do not show the same images.
-    """
-    if [s.get("img_id") for s in weak] != [s.get("img_id") for s in strong]:
-        raise ValueError("Weak and strong views of a batch show different images.")
-    return relative_homographies(view_homographies(strong), view_homographies(weak))
-
-
 def padded_patches(samples: SampleList) -> Tensor:
     """Erased patches of all images, zero-padded to (B, P, 4) float32."""
     patches = [
@@ -62,68 +49,112 @@ def padded_patches(samples: SampleList) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(patches, batch_first=True)
 
 
-def to_student_view(
-    guidance: PseudoBoxes,
-    weak: SampleList,
-    strong: SampleList,
-    min_box_wh: tuple[float, float] = (1.0, 1.0),
-    min_visible: float = 0.1,
-    hull: str = "corners",
-) -> PseudoBoxes:
-    """Map, clip and filter boxes of all images of a batch at once.
+class ViewMap:
+    """Boxes of a batch's views, mapped to other views of the same images.
 
     Args:
-        guidance: boxes in weak-view pixels; all their fields are kept.
-        weak: data samples of the weak views.
-        strong: data samples of the strong views, in the same image order.
-        min_box_wh: smallest width and height after clipping, in pixels.
-        min_visible: smallest visible share of the mapped box, see
-            :func:`~ssod_mm.maths.boxes.visible_fractions`.
-        hull: see :func:`~ssod_mm.maths.boxes.warp_boxes`.
+        source: data samples of the views that the boxes lie in.
+        target: data samples of the other views, in the same image order.
+        device: where the boxes are.
+        min_box_wh: smallest width and height of a visible box after clipping, pixels.
+        min_visible: smallest share of a visible box inside the view and under no
+            erased patch, see :func:`~ssod_mm.maths.boxes.visible_fractions`.
+        hull: box around a rotated box, see :func:`~ssod_mm.maths.boxes.warp_boxes`.
 
-    Returns:
-        New instances with boxes in strong-view pixels.
+    Attributes:
+        matrices: homographies (B, 3, 3) float32 from each source view to its target.
+        sizes: height and width (B, 2) of the target views.
+
+    Raises:
+        ValueError: if the two lists do not show the same images.
     """
-    ignored = guidance.ignored
-    parts = guidance.instances + (ignored or [])
-    times = 2 if ignored is not None else 1
-    moved = _moved(
-        parts, list(weak) * times, list(strong) * times, min_box_wh, min_visible, hull
-    )
-    images = len(guidance.instances)
-    return PseudoBoxes(moved[:images], moved[images:] if ignored is not None else None)
+
+    def __init__(
+        self,
+        source: SampleList,
+        target: SampleList,
+        device: torch.device,
+        min_box_wh: tuple[float, float] = (1.0, 1.0),
+        min_visible: float = 0.1,
+        hull: str = "corners",
+    ) -> None:
+        if [s.get("img_id") for s in source] != [s.get("img_id") for s in target]:
+            raise ValueError("Weak and strong views of a batch show different images.")
+        homographies = view_homographies(target), view_homographies(source)
+        self.matrices = relative_homographies(*homographies).to(device)
+        self.sizes = torch.tensor([s.img_shape[:2] for s in target], device=device)
+        self.target = target
+        self.min_box_wh = min_box_wh
+        self.min_visible = min_visible
+        self.hull = hull
+
+    @cached_property
+    def patches(self) -> Tensor:
+        """Erased patches (B, P, 4) of the target views."""
+        return padded_patches(self.target).to(self.matrices.device)
+
+    def unclipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
+        """Mapped boxes (N, 4), also where they leave the view."""
+        return warp_boxes(boxes_N4, self.matrices[images_N], self.hull)
+
+    def clipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
+        """Mapped boxes (N, 4), clipped to the view."""
+        return clip_boxes(self.unclipped(boxes_N4, images_N), self.sizes[images_N])
+
+    def __call__(self, boxes_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Mapped and clipped boxes (N, 4), and whether each is visible (N,)."""
+        mapped, sizes = self.unclipped(boxes_N4, images_N), self.sizes[images_N]
+        shares = visible_fractions(mapped, sizes, self.patches[images_N])
+        clipped = clip_boxes(mapped, sizes)
+        is_large = are_large(clipped, self.min_box_wh)
+        return clipped, is_large & (shares >= self.min_visible)
+
+    def guidance(self, guidance: PseudoBoxes) -> PseudoBoxes:
+        """Visible boxes of all images of a batch in the target views.
+
+        Args:
+            guidance: boxes in pixels of the source views; all their fields are kept.
+
+        Returns:
+            New instances, without ``extra``.
+        """
+        parts = [*guidance.instances, *(guidance.ignored or [])]
+        num_images = len(guidance.instances)
+        counts = torch.tensor([len(boxes) for boxes in parts])
+        moved = [boxes[:] for boxes in parts]
+        if counts.any():
+            images = torch.arange(len(parts)) % num_images
+            images = images.repeat_interleave(counts).to(self.matrices.device)
+            boxes = torch.cat([boxes.bboxes for boxes in parts]).float()
+            rows = [part.split(counts.tolist()) for part in self(boxes, images)]
+            for number, (boxes, visible) in enumerate(zip(*rows, strict=True)):
+                moved[number] = parts[number][visible]
+                moved[number].bboxes = boxes[visible]
+        ignored = None if guidance.ignored is None else moved[num_images:]
+        return PseudoBoxes(moved[:num_images], ignored, chosen=guidance.chosen)
 
 
-def _moved(
-    instances: list[InstanceData],
-    weak: SampleList,
-    strong: SampleList,
-    min_box_wh: tuple[float, float],
-    min_visible: float,
-    hull: str,
-) -> list[InstanceData]:
-    """What :func:`to_student_view` does, for one list of instances."""
-    counts = [len(one) for one in instances]
-    if not any(counts):
-        return [one[:] for one in instances]
-    boxes = torch.cat([one.bboxes for one in instances]).float()
-    device = boxes.device
-    image = torch.repeat_interleave(torch.tensor(counts)).to(device)
-    matrices = student_from_teacher(weak, strong).to(device)[image]
-    sizes = torch.tensor([s.img_shape[:2] for s in strong], device=device)[image]
-    patches = padded_patches(strong).to(device)[image]
+class Findings:
+    """What a teacher found beyond boxes; it goes with them from view to view.
 
-    mapped = warp_boxes(boxes, matrices, hull)
-    visible = visible_fractions(mapped, sizes, patches)
-    clipped = clip_boxes(mapped, sizes)
-    sides = clipped[:, 2:] - clipped[:, :2]
-    keep = (sides >= sides.new_tensor(min_box_wh)).all(1) & (visible >= min_visible)
-    keep &= box_areas(clipped) > 0
-    result = []
-    for one, new, kept in zip(
-        instances, clipped.split(counts), keep.split(counts), strict=True
-    ):
-        moved = one[kept]
-        moved.bboxes = new[kept]
-        result.append(moved)
-    return result
+    As it stands it is the same in all views.
+    """
+
+    def to_student_view(self, views: ViewMap) -> Findings:
+        """The same in the strong views.
+
+        Args:
+            views: the map from weak to strong views.
+        """
+        return self
+
+    def to_mixed_views(
+        self, mixed: MixedViews, min_box_wh: tuple[float, float]
+    ) -> Findings:
+        """The same in images that show several strong views.
+
+        Args:
+            mixed: where the strong views are in the mixed images.
+            min_box_wh: smallest width and height in a mixed image, in pixels.
+        """
+        return self

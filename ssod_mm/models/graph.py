@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from mmdet.models import BaseDetector
+from mmdet.models.dense_heads import RetinaHead, RPNHead
 from torch import Tensor, nn
+
+# Their losses divide by numbers of this process alone.
+_LOCAL_HEADS = (RPNHead, RetinaHead)
 
 
 def anchor_empty_losses(losses: dict, detector: BaseDetector) -> dict:
@@ -37,19 +41,12 @@ def zero_through_parameters(module: nn.Module) -> Tensor:
 
 
 def averages_over_processes(detector: BaseDetector) -> bool:
-    """Whether the detector's losses wait for those of the other processes.
+    """Whether the detector's losses may wait for those of the other processes.
 
-    mmdet's FCOS, ATSS and their like divide by what ``reduce_mean`` gives, so every
-    process has to compute the same losses.
+    Most of mmdet's dense heads (FCOS, ATSS, the DETRs) divide by what ``reduce_mean``
+    gives, so every process has to compute the same losses. The RPN of two-stage
+    detectors and RetinaNet's head are known not to; any other head counts as one that
+    does.
     """
-    methods = (
-        value
-        for module in detector.modules()
-        for cls in type(module).__mro__
-        for value in vars(cls).values()
-    )
-    return any(
-        "reduce_mean" in code.co_names
-        for code in (getattr(method, "__code__", None) for method in methods)
-        if code is not None
-    )
+    head = getattr(detector, "rpn_head", None) or getattr(detector, "bbox_head", None)
+    return not isinstance(head, _LOCAL_HEADS)

@@ -10,7 +10,7 @@ from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ssod_mm.maths.boxes import box_areas, clip_boxes, warp_boxes
+from ssod_mm.maths.boxes import are_large, clip_boxes, warp_boxes
 from ssod_mm.models.geometry import view_homographies
 from ssod_mm.structures import PseudoBoxes
 
@@ -71,9 +71,7 @@ class MixedViews:
         rows = torch.repeat_interleave(counts)
         moved = warp_boxes(together.bboxes, self.matrices.float()[rows].to(device))
         together.bboxes = moved
-        sides = moved[:, 2:] - moved[:, :2]
-        kept = (sides >= sides.new_tensor(min_box_wh)).all(1) & (box_areas(moved) > 0)
-        kept = kept.nonzero().flatten()
+        kept = are_large(moved, min_box_wh).nonzero().flatten()
         together = together[kept]
         counts = self.targets[rows][kept.cpu()].bincount(minlength=len(self.samples))
         ends = counts.cumsum(0).tolist()

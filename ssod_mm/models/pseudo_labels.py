@@ -10,13 +10,26 @@ from torch import Tensor
 from ssod_mm.structures import PseudoBoxes
 
 
-def class_probabilities(found: InstanceData) -> Tensor:
-    """Class probabilities (N,) of detections, whatever ranked them.
+def detections(found: InstanceData) -> InstanceData:
+    """Detections in float32 that surely have ``cls_scores`` and ``loc_scores``.
 
-    A head with a localisation quality keeps them as ``cls_scores``, because its
-    ``scores`` rank by both; else ``scores`` are the probabilities.
+    A head with a localisation quality ranks by both. MMDetection answers a batch
+    without any proposal before it asks the box head, and other heads know no quality:
+    there the class probability is ``scores`` and the quality is 1.
+
+    Args:
+        found: detections of one image with ``scores``; changed in place.
+
+    Returns:
+        The same object.
     """
-    return found.cls_scores if "cls_scores" in found else found.scores
+    if "cls_scores" not in found:
+        found.cls_scores = found.scores.clone()
+    if "loc_scores" not in found:
+        found.loc_scores = torch.ones_like(found.scores)
+    for key in ("bboxes", "scores", "cls_scores", "loc_scores"):
+        found[key] = found[key].float()
+    return found
 
 
 def above_threshold(
@@ -25,7 +38,7 @@ def above_threshold(
     """Detections that are taught, by their class probability.
 
     Args:
-        found: the teacher's detections.
+        found: the teacher's detections, with ``cls_scores``.
         score_thr: one threshold, or (C,) one for each class.
         ignore_thr: detections from here up to the threshold are put into ``ignored``;
             None drops them.
@@ -34,13 +47,13 @@ def above_threshold(
         Detections with a probability at or above their threshold.
     """
     kept, unsure = [], []
-    for one in found.instances:
-        probs = class_probabilities(one)
-        thr = score_thr[one.labels] if isinstance(score_thr, Tensor) else score_thr
+    for boxes in found.instances:
+        probs = boxes.cls_scores
+        thr = score_thr[boxes.labels] if isinstance(score_thr, Tensor) else score_thr
         taught = probs >= thr
-        kept.append(one[taught])
+        kept.append(boxes[taught])
         if ignore_thr is not None:
-            unsure.append(one[(probs >= ignore_thr) & ~taught])
+            unsure.append(boxes[(probs >= ignore_thr) & ~taught])
     return PseudoBoxes(kept, None if ignore_thr is None else unsure)
 
 
@@ -55,18 +68,18 @@ def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:
         New data samples with ``gt_instances`` and, where the guidance ignores boxes,
         ``ignored_instances``.
     """
-    made = []
+    labelled = []
     for index, sample in enumerate(samples):
-        one = DetDataSample(metainfo=sample.metainfo)
+        copied = DetDataSample(metainfo=sample.metainfo)
         pseudo = guidance.instances[index]
-        one.gt_instances = InstanceData(bboxes=pseudo.bboxes, labels=pseudo.labels)
+        copied.gt_instances = InstanceData(bboxes=pseudo.bboxes, labels=pseudo.labels)
         if guidance.ignored is not None:
             unsure = guidance.ignored[index]
-            one.ignored_instances = InstanceData(
+            copied.ignored_instances = InstanceData(
                 bboxes=unsure.bboxes, labels=unsure.labels
             )
-        made.append(one)
-    return made
+        labelled.append(copied)
+    return labelled
 
 
 def teaching_stats(
@@ -84,9 +97,9 @@ def teaching_stats(
         ``unsup_weight``, ``pseudo_per_image``, ``pseudo_kept_ratio``, ``pseudo_score``.
     """
     instances = labels.instances if labels else []
-    num_kept = sum(len(one) for one in instances)
+    num_kept = labels.num_boxes if labels else 0
     if num_kept:
-        score = torch.cat([one.scores for one in instances]).mean()
+        score = torch.cat([boxes.scores for boxes in instances]).mean()
     else:
         score = like.new_zeros(())
     values = {

@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
-from ssod_mm.maths.boxes import box_areas, clip_boxes, hull_growth, warp_boxes
+from ssod_mm.maths.boxes import box_areas, hull_growth
 from ssod_mm.maths.reweighting import masked_mean
 from ssod_mm.models.features import Features
-from ssod_mm.models.geometry import student_from_teacher
+from ssod_mm.models.geometry import Findings, ViewMap
+from ssod_mm.models.heads.answers import probabilities
 from ssod_mm.models.mixed_views import MixedViews
-from ssod_mm.structures import PseudoBoxes
 
 _MIN_AREA_PX = 1.0
 
 
 @dataclass(frozen=True)
-class RescorableBoxes(PseudoBoxes):
-    """Pseudo boxes with what the teacher needs to judge further boxes of its views.
+class WeakViews(Findings):
+    """What the teacher needs to judge further boxes of its views.
 
     Lives for one step: it holds feature maps.
 
     Attributes:
         features: the teacher's feature maps of the weak views, without gradient.
-        samples_weak: data samples of the weak views.
-        mixed: where the strong views are in the images that the boxes lie in; None
-            where these are the strong views.
+        samples: data samples of the weak views.
+        mixed: where the strong views are in the images that the student learns from;
+            None where it learns from the strong views themselves.
     """
 
-    features: Features = ()
-    samples_weak: SampleList = ()
+    features: Features
+    samples: SampleList
     mixed: MixedViews | None = None
 
-    def replace(
-        self, boxes: PseudoBoxes, mixed: MixedViews | None = None
-    ) -> RescorableBoxes:
-        """Other boxes with the same weak views."""
-        return RescorableBoxes(
-            boxes.instances, boxes.ignored, self.features, self.samples_weak, mixed
-        )
+    def to_mixed_views(
+        self, mixed: MixedViews, min_box_wh: tuple[float, float]
+    ) -> WeakViews:
+        """The same, and by which images the student's candidates find their views."""
+        return replace(self, mixed=mixed)
 
-    def bare(self) -> PseudoBoxes:
-        """The boxes alone."""
-        return PseudoBoxes(self.instances, self.ignored)
+    def rois(
+        self, rois: Tensor, strong: SampleList, hull: str, growth_thr: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The student's RoIs in the weak views, see :func:`teacher_rois`.
+
+        Args:
+            rois: (P, 5), in pixels of the images that the student learns from.
+            strong: their data samples.
+            hull: see :func:`teacher_rois`.
+            growth_thr: see :func:`teacher_rois`.
+        """
+        if self.mixed is not None:
+            rois, strong = self.mixed.views_of(rois), self.mixed.views
+        return teacher_rois(rois, self.samples, strong, hull, growth_thr)
 
 
 def teacher_rois(
@@ -71,10 +80,9 @@ def teacher_rois(
     """
     image = rois[:, 0].long()
     boxes = rois[:, 1:].float()
-    matrices = student_from_teacher(strong, weak).to(rois.device)[image]
-    sizes = torch.tensor([s.img_shape[:2] for s in weak], device=rois.device)[image]
-    moved = clip_boxes(warp_boxes(boxes, matrices, hull), sizes)
-    growth = hull_growth(boxes, matrices, hull)
+    views = ViewMap(strong, weak, rois.device, hull=hull)
+    moved = views.clipped(boxes, image)
+    growth = hull_growth(boxes, views.matrices[image], hull)
     counted = box_areas(boxes) >= _MIN_AREA_PX
     stats = {
         "hull_growth": masked_mean(growth, counted),
@@ -105,20 +113,3 @@ def rescore(
         head = roi_head.bbox_head
         out = roi_head._bbox_forward(features, rois)
     return probabilities(head, out["cls_score"].float()), out["bbox_pred"]
-
-
-def probabilities(head: nn.Module, cls_score: Tensor) -> Tensor:
-    """Class probabilities of a box head's logits, by the activation of its loss.
-
-    Args:
-        head: an mmdet box head.
-        cls_score: (P, K) logits.
-
-    Returns:
-        (P, K), with a background column where the loss is a softmax one.
-    """
-    if head.custom_activation:
-        return head.loss_cls.get_activation(cls_score)
-    if getattr(head.loss_cls, "use_sigmoid", False):
-        return cls_score.sigmoid()
-    return cls_score.softmax(dim=-1)

@@ -8,17 +8,20 @@ it as it is: standard and cascade heads, one forward pass, mask heads, any sampl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+import torch
 from mmdet.models import BaseDetector
 from mmdet.models.losses import accuracy
 from mmdet.models.task_modules.samplers import SamplingResult
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ssod_mm.models.class_balance import box_heads
+from ssod_mm.models.features import replaced_method
+from ssod_mm.models.heads.answers import box_heads, pseudo_loss_of
 
 
 @dataclass(frozen=True)
@@ -61,52 +64,57 @@ RoILoss = Callable[[Candidates], dict[str, Tensor]]
 
 
 @contextmanager
-def replaced_roi_loss(detector: BaseDetector, loss: RoILoss) -> Iterator[None]:
-    """Let the box heads of a detector compute ``loss`` in place of their own.
+def roi_losses(
+    detector: BaseDetector,
+    loss: RoILoss | None = None,
+    class_weights_C: Tensor | None = None,
+) -> Iterator[None]:
+    """Let the box heads of a detector compute another loss than their own.
 
-    Weights that another context puts into the heads' targets are kept.
+    With class weights the classification and box losses of a foreground candidate of
+    class m are multiplied by ``class_weights_C[m]``. They are still divided by the
+    *number* of candidates, so that the weights do not cancel. The RPN knows no classes
+    and stays as it is. The weights work by mmdet's own ``label_weights`` and
+    ``bbox_weights``, with any box head that normalises by counts, as mmdet's do.
 
     Args:
-        detector: a detector with a standard or cascade RoI head.
-        loss: from the candidates of one stage to a loss dict.
+        detector: a detector; without ``loss`` and weights one of any kind.
+        loss: from the candidates of one stage to a loss dict; None is the head's own.
+        class_weights_C: above 0, on the detector's device; None for 1.
 
     Raises:
         ValueError: the RoI head did not ask a box head for its loss; names the config
             key.
     """
+    if loss is None and class_weights_C is None:
+        yield
+        return
     heads = box_heads(detector)
     asked: set[int] = set()
-    for stage, head in enumerate(heads):
-        head.loss_and_target = partial(_loss_and_target, loss, asked, head, stage)
-    try:
+    with ExitStack() as replaced:
+        for stage, head in enumerate(heads):
+            answer = partial(
+                _loss_and_target, loss or true_box_loss, class_weights_C, asked, stage
+            )
+            replaced.enter_context(
+                replaced_method(head, "loss_and_target", partial(answer, head))
+            )
         yield
-    finally:
-        for head in heads:
-            del head.loss_and_target
     if len(asked) < len(heads):
         raise ValueError(
             f"model.detector.roi_head.type={type(detector.roi_head).__name__!r} "
-            "computes its box losses by itself, so that those of pseudo labels cannot "
-            "take their place: use StandardRoIHead or CascadeRoIHead."
+            "computes its box losses by itself, so that neither those of pseudo labels "
+            "nor class weights can take their place: use StandardRoIHead or "
+            "CascadeRoIHead."
         )
-
-
-def pseudo_label_losses(detector: BaseDetector) -> AbstractContextManager[None]:
-    """Let heads that tell pseudo labels from true boxes compute the former's loss.
-
-    Args:
-        detector: a detector of any kind; one without such heads stays as it is.
-    """
-    if not any(hasattr(head, "unlabelled_loss") for head in box_heads(detector)):
-        return nullcontext()
-    return replaced_roi_loss(detector, lambda made: own_losses(made, made.bbox_weights))
 
 
 def _loss_and_target(
     loss: RoILoss,
+    class_weights_C: Tensor | None,
     asked: set[int],
-    head: nn.Module,
     stage: int,
+    head: nn.Module,
     cls_score: Tensor,
     bbox_pred: Tensor,
     rois: Tensor,
@@ -116,51 +124,73 @@ def _loss_and_target(
     """What ``BBoxHead.loss_and_target`` gives, with another loss."""
     asked.add(stage)
     targets = head.get_targets(sampling_results, rcnn_train_cfg)
+    if class_weights_C is not None:
+        labels, label_weights, bbox_targets, bbox_weights = targets
+        factors = torch.cat([class_weights_C, class_weights_C.new_ones(1)])[labels]
+        targets = (
+            labels,
+            scaled_rows(label_weights, factors),
+            bbox_targets,
+            scaled_rows(bbox_weights, factors),
+        )
     candidates = Candidates(
         head, stage, cls_score, bbox_pred, rois, sampling_results, *targets
     )
     return dict(loss_bbox=loss(candidates), bbox_targets=targets)
 
 
-def own_losses(
-    candidates: Candidates, bbox_weights: Tensor, with_cls: bool = True
-) -> dict[str, Tensor]:
-    """The box head's own losses for pseudo labels.
+def scaled_rows(weights: Tensor | Sequence[Tensor], factors: Tensor) -> Any:
+    """Rows of one tensor, or of each of several, times their factors (P,)."""
+    if not isinstance(weights, Tensor):
+        return type(weights)(scaled_rows(part, factors) for part in weights)
+    shape = (-1, *[1] * (weights.dim() - 1))
+    return weights * factors.to(weights.dtype).reshape(shape)
 
-    Args:
-        candidates: the candidates.
-        bbox_weights: weights in place of ``candidates.bbox_weights``.
-        with_cls: whether the classification loss is wanted too.
 
-    Returns:
-        mmdet's loss dict; of a head that tells pseudo labels from true boxes
-        (``unlabelled_loss``) the former.
-    """
-    head = candidates.head
-    loss = getattr(head, "unlabelled_loss", head.loss)
+def true_box_loss(candidates: Candidates) -> dict[str, Tensor]:
+    """The box head's own losses, mmdet's loss dict."""
+    return _head_losses(candidates, candidates.head.loss)
+
+
+def pseudo_label_loss(candidates: Candidates) -> dict[str, Tensor]:
+    """The box head's losses for pseudo labels, mmdet's loss dict."""
+    return _head_losses(candidates, pseudo_loss_of(candidates.head))
+
+
+def _head_losses(candidates: Candidates, loss: Callable[..., dict]) -> dict:
     return loss(
-        candidates.cls_score if with_cls else None,
+        candidates.cls_score,
         candidates.bbox_pred,
         candidates.rois,
         candidates.labels,
         candidates.label_weights,
         candidates.bbox_targets,
-        bbox_weights,
+        candidates.bbox_weights,
     )
 
 
-def box_loss_denominator(candidates: Candidates) -> Tensor | int:
-    """By what the box head divides its sum over pseudo-labelled candidates and deltas.
+def weighted_box_losses(candidates: Candidates, weights: Tensor) -> dict[str, Tensor]:
+    """The box losses for pseudo labels as the sum of weight times candidate loss.
 
-    The number of candidates in MMDetection; a head that says ``loss_norm =
-    "foreground"`` takes the mean over the foreground candidates and their four sides.
+    Args:
+        candidates: the candidates.
+        weights: (P,) weights that hold their normaliser.
+
+    Returns:
+        The head's box losses, and what else it reports of its boxes.
     """
-    head = candidates.head
-    if hasattr(head, "unlabelled_loss"):
-        return max(len(candidates.labels), 1)
-    if getattr(head, "loss_norm", "sampled") == "foreground":
-        return 4 * candidates.foreground.sum().clamp(min=1)
-    return max(len(candidates.labels), 1)
+    losses = pseudo_loss_of(candidates.head)(
+        None,
+        candidates.bbox_pred,
+        candidates.rois,
+        candidates.labels,
+        candidates.label_weights,
+        candidates.bbox_targets,
+        scaled_rows(candidates.bbox_weights, weights),
+        # rows, not a mean: what the head divides by does not matter here
+        reduction_override="none",
+    )
+    return {k: v.sum() if "loss" in k else v for k, v in losses.items()}
 
 
 def weighted_cls_losses(candidates: Candidates, weights: Tensor) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ssod_mm.models.class_balance import box_heads
+from ssod_mm.models.heads.answers import box_heads
 from tests.models.builders import DETECTORS, build_mean_teacher
 
 SWITCHES = [(None, None), ({}, None), (None, {}), ({}, {})]

@@ -119,8 +119,8 @@ def test_the_head_sees_no_more_than_it_learns_from():
     head.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     losses = model.loss(*batch())
     found, moved, _ = guidance_of(model)
-    taught = student_lesson(moved, model.stages["rcnn"]).rows.unique()
-    assert seen[-1] <= len(taught) + 2 * 3 < len(found.proposals)
+    taught = student_lesson(moved.extra, model.stages["rcnn"]).rows.unique()
+    assert seen[-1] <= len(taught) + 2 * 3 < len(found.extra.proposals)
     assert losses["unsup_loss_cls"] > 0
 
 
@@ -138,8 +138,8 @@ def test_no_proposal_in_view_still_trains_every_parameter():
 
     def blind(*arguments):
         moved = whole(*arguments)
-        hidden = torch.zeros_like(moved.proposals_seen)
-        return replace(moved, proposals_seen=hidden)
+        hidden = torch.zeros_like(moved.extra.proposals_seen)
+        return replace(moved, extra=replace(moved.extra, proposals_seen=hidden))
 
     model.to_student_view = blind
     losses = model.loss(*batch())

@@ -8,12 +8,10 @@ from mmengine.structures import InstanceData
 from torch.nn.functional import cross_entropy
 
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
-from ssod_mm.models import class_balance
-from ssod_mm.models.class_balance import (
-    ClassBalance,
-    box_heads,
-    weighted_foreground,
-)
+from ssod_mm.models import class_balance, pseudo_labels
+from ssod_mm.models.class_balance import ClassBalance
+from ssod_mm.models.heads.answers import box_heads
+from ssod_mm.models.roi_losses import roi_losses
 from ssod_mm.structures import PseudoBoxes
 from tests.models.builders import NUM_CLASSES, batch, build_mean_teacher, total
 
@@ -30,12 +28,13 @@ def build_balanced(detector="faster", settings=None, seed=0, **balance):
 
 
 def detections(labels, scores, **fields):
-    return InstanceData(
+    found = InstanceData(
         bboxes=torch.rand(len(labels), 4),
         labels=torch.tensor(labels, dtype=torch.long),
         scores=torch.tensor(scores),
         **{key: torch.tensor(value) for key, value in fields.items()},
     )
+    return pseudo_labels.detections(found)
 
 
 def test_counts_p_times_v_above_the_floor():
@@ -58,7 +57,7 @@ def test_without_localisation_quality():
     balance.observe([detections([1], [0.8], loc_scores=[0.5])])
     assert balance.mass.tolist() == pytest.approx([0, 0.8])
     with pytest.raises(ValueError, match="use_loc=False"):
-        ClassBalance(2).observe([detections([1], [0.8])])
+        ClassBalance(2).update(torch.tensor([1]), torch.tensor([0.8]))
     with pytest.raises(ValueError, match="Shared2FCBBoxHead gives no localisation"):
         build_balanced(use_loc=True)
 
@@ -187,7 +186,7 @@ def test_weights_multiply_the_losses_of_foreground_candidates(detector, monkeypa
     plain = model.student_loss(features, samples)
     num_stages = len(calls)
     torch.manual_seed(0)
-    with weighted_foreground(model.student, torch.tensor(weights)):
+    with roi_losses(model.student, None, torch.tensor(weights)):
         found = model.student_loss(features, samples)
 
     assert num_stages == {"faster": 1, "cascade": 2}[detector]
@@ -232,12 +231,12 @@ def test_heads_are_as_before_also_after_an_error():
     model = build_mean_teacher("cascade")
     heads = box_heads(model.student)
     try:
-        with weighted_foreground(model.student, torch.ones(NUM_CLASSES)):
-            assert all("get_targets" in vars(head) for head in heads)
+        with roi_losses(model.student, None, torch.ones(NUM_CLASSES)):
+            assert all("loss_and_target" in vars(head) for head in heads)
             raise RuntimeError
     except RuntimeError:
         pass
-    assert not any("get_targets" in vars(head) for head in heads)
+    assert not any("loss_and_target" in vars(head) for head in heads)
 
 
 @pytest.mark.parametrize("detector", ["faster", "cascade"])

@@ -34,7 +34,7 @@ def test_disagreements_against_a_loop():
     views = samples["unsup_teacher"], samples["unsup_student"]
     with torch.no_grad():
         weak = model.teacher_guidance(inputs["unsup_teacher"], views[0])
-    strong = model.to_student_view(weak, *views)
+    strong = model.to_student_view(weak, *views).extra
     lesson = student_lesson(strong, model.stages["rcnn"])
     found = strong.stages["rcnn"]
     overlaps, ambiguous, suppressed = assignment_masks(strong, lesson, 0.5)

@@ -26,7 +26,7 @@ def guidance_in_mosaics(dense, least=0.0, cfg=None):
     moved = model.to_student_view(found, weak, strong)
     torch.manual_seed(4)
     mixed = Mixing.from_config(MOSAIC)("unsup_student", inputs["unsup_student"], strong)
-    return model, moved, model.to_mixed_views(moved, mixed), mixed
+    return model, moved.extra, model.to_mixed_views(moved, mixed).extra, mixed
 
 
 def homographies(mixed):
@@ -105,11 +105,11 @@ def test_proposals_and_anchors_go_along():
 
 def test_background_of_a_tile_ends_at_its_edge():
     """Beyond it the anchors of a view, here moved by 40 px, lie on a neighbour."""
-    model, strong, _, mixed = guidance_in_mosaics(BOTH)
+    _, strong, _, mixed = guidance_in_mosaics(BOTH)
     rpn = strong.stages["rpn"]
     away = replace(rpn, all_priors=rpn.all_priors + 40.0)
     moved = replace(strong, stages={**strong.stages, "rpn": away})
-    clear = model.to_mixed_views(moved, mixed).stages["rpn"].clear
+    clear = moved.to_mixed_views(mixed, (0.0, 0.0)).stages["rpn"].clear
     dropped = 0
     for place, (target, view, _) in enumerate(homographies(mixed)):
         boxes = away.all_priors[view]

@@ -61,7 +61,7 @@ def test_rpn_keeps_what_the_rpn_itself_keeps():
         cfg = ConfigDict(model.teacher.test_cfg.rpn, nms_pre=10_000, max_per_img=10_000)
         metas = [s.metainfo for s in samples["unsup_teacher"]]
         want = rpn.predict_by_feat(*maps, batch_img_metas=metas, cfg=cfg)
-    clusters = found.stages["rpn"]
+    clusters = found.extra.stages["rpn"]
     for number, theirs in enumerate(want):
         theirs = theirs[theirs.scores >= 0.5]
         mine = clusters.images[clusters.kept] == number
@@ -82,8 +82,8 @@ def test_equal_networks_and_views_leave_nothing_to_rank():
 def test_equal_views_teach_what_nms_kept():
     model = build_dense(BOTH, min_box_wh=(0.0, 0.0), min_visible=0.0)
     found, moved, _ = guidance_of(model)
-    weak, strong = found.stages["rcnn"], moved.stages["rcnn"]
-    lesson = student_lesson(moved, model.stages["rcnn"])
+    weak, strong = found.extra.stages["rcnn"], moved.extra.stages["rcnn"]
+    lesson = student_lesson(moved.extra, model.stages["rcnn"])
     torch.testing.assert_close(strong.kept_boxes, weak.kept_boxes, atol=1e-3, rtol=0)
     assert len(lesson.rows) == int(strong.alive[weak.clusters].sum()) > 5
     for row, label, cluster, target in zip(
@@ -92,16 +92,16 @@ def test_equal_views_teach_what_nms_kept():
         kept = weak.kept[cluster]
         assert label == weak.labels[kept]
         torch.testing.assert_close(target, weak.boxes[kept], atol=1e-3, rtol=0)
-        assert moved.proposal_images[row] == weak.images[kept]
+        assert moved.extra.proposal_images[row] == weak.images[kept]
         assert not lesson.background[row]
     rows, iou = matched_rows(
         model.student.rpn_head,
         [(8, 12), (4, 6), (2, 3)],
-        moved.stages["rpn"].priors,
-        moved.stages["rpn"].images,
+        moved.extra.stages["rpn"].priors,
+        moved.extra.stages["rpn"].images,
         model.stages["rpn"],
     )
-    assert rows.tolist() == found.stages["rpn"].rows.tolist()
+    assert rows.tolist() == found.extra.stages["rpn"].rows.tolist()
     assert iou.min() > 0.999
 
 
@@ -132,21 +132,23 @@ def test_partners_of_shrunk_anchors(level, least):
 def test_a_flipped_view_flips_rois_targets_and_anchors():
     model = build_dense(BOTH)
     found, moved, _ = guidance_of(model, FLIP)
-    mirrored = found.proposals[:, [2, 1, 0, 3]].clone()
+    mirrored = found.extra.proposals[:, [2, 1, 0, 3]].clone()
     mirrored[:, [0, 2]] = 96 - mirrored[:, [0, 2]]
-    torch.testing.assert_close(moved.proposals, mirrored, atol=1e-3, rtol=0)
-    kept = found.stages["rpn"].kept_boxes[:, [2, 1, 0, 3]].clone()
+    torch.testing.assert_close(moved.extra.proposals, mirrored, atol=1e-3, rtol=0)
+    kept = found.extra.stages["rpn"].kept_boxes[:, [2, 1, 0, 3]].clone()
     kept[:, [0, 2]] = 96 - kept[:, [0, 2]]
-    torch.testing.assert_close(moved.stages["rpn"].kept_boxes, kept, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        moved.extra.stages["rpn"].kept_boxes, kept, atol=1e-3, rtol=0
+    )
 
 
 def test_hidden_kept_boxes_teach_nothing():
     model = build_dense(BOTH, min_visible=0.2)
     patches = torch.tensor([[0.0, 0.0, 96.0, 64.0]]).numpy()
     _, moved, _ = guidance_of(model, erased_patches=patches)
-    assert len(moved.stages["rcnn"]) > 0
-    assert not moved.stages["rcnn"].alive.any()
-    lesson = student_lesson(moved, model.stages["rcnn"])
+    assert len(moved.extra.stages["rcnn"]) > 0
+    assert not moved.extra.stages["rcnn"].alive.any()
+    lesson = student_lesson(moved.extra, model.stages["rcnn"])
     assert len(lesson.rows) == 0
     assert not lesson.background.any()
 
@@ -154,9 +156,11 @@ def test_hidden_kept_boxes_teach_nothing():
 def test_own_boxes_are_each_candidates_own():
     model = build_dense(dict(rcnn=dict(box_target="own")))
     _, moved, _ = guidance_of(model)
-    clusters = moved.stages["rcnn"]
-    lesson = student_lesson(moved, model.stages["rcnn"])
-    taught = clusters.alive[clusters.clusters] & moved.proposals_seen[clusters.rows]
+    clusters = moved.extra.stages["rcnn"]
+    lesson = student_lesson(moved.extra, model.stages["rcnn"])
+    taught = (
+        clusters.alive[clusters.clusters] & moved.extra.proposals_seen[clusters.rows]
+    )
     torch.testing.assert_close(lesson.targets, clusters.boxes[taught])
     assert not torch.equal(clusters.boxes, clusters.kept_boxes[clusters.clusters])
 
@@ -165,14 +169,14 @@ def test_own_boxes_outside_the_view_give_way_to_the_kept_one():
     """An own box of no width in the view has no finite deltas."""
     model = build_dense(dict(rcnn=dict(box_target="own")))
     found, _, samples = guidance_of(model)
-    mine = found.stages["rcnn"]
+    mine = found.extra.stages["rcnn"]
     boxes = mine.boxes.clone()
     kept = torch.zeros(len(boxes), dtype=torch.bool).index_fill(0, mine.kept, True)
     boxes[~kept, 0::2] += 200  # to the right of all views
-    found.stages["rcnn"] = replace(mine, boxes=boxes)
+    found.extra.stages["rcnn"] = replace(mine, boxes=boxes)
     moved = model.to_student_view(found, batch()[1]["unsup_teacher"], samples)
-    lesson = student_lesson(moved, model.stages["rcnn"])
-    own = moved.stages["rcnn"].kept_boxes[lesson.clusters]
+    lesson = student_lesson(moved.extra, model.stages["rcnn"])
+    own = moved.extra.stages["rcnn"].kept_boxes[lesson.clusters]
     torch.testing.assert_close(lesson.targets, own)
     assert not kept.all()
 
@@ -227,10 +231,10 @@ def test_background_anchors_are_partners_of_the_teachers(ignore_thr):
         }
         want += [row in clear - looked_at for row in range(len(mapped))]
     stage = model.stages["rpn"]
-    lesson, _ = anchor_lesson(rpn, grids, strong, moved.stages["rpn"], stage)
+    lesson, _ = anchor_lesson(rpn, grids, strong, moved.extra.stages["rpn"], stage)
     assert lesson.background.tolist() == want
     everything, _ = anchor_lesson(
-        rpn, grids, strong, moved.stages["rpn"], replace(stage, background="all")
+        rpn, grids, strong, moved.extra.stages["rpn"], replace(stage, background="all")
     )
     assert 0 < sum(want) < everything.background.sum()
     assert not (lesson.background & ~everything.background).any()
@@ -241,10 +245,12 @@ def test_equal_views_teach_the_rpn_what_nms_kept():
     model = build_dense(BOTH, min_box_wh=(0.0, 0.0), min_visible=0.0)
     found, moved, strong = guidance_of(model)
     grids = [(8, 12), (4, 6), (2, 3)]
-    weak, stage = found.stages["rpn"], model.stages["rpn"]
+    weak, stage = found.extra.stages["rpn"], model.stages["rpn"]
     rpn = model.student.rpn_head
-    lesson, anchors = anchor_lesson(rpn, grids, strong, moved.stages["rpn"], stage)
-    taught = moved.stages["rpn"].alive[weak.clusters]
+    lesson, anchors = anchor_lesson(
+        rpn, grids, strong, moved.extra.stages["rpn"], stage
+    )
+    taught = moved.extra.stages["rpn"].alive[weak.clusters]
     assert lesson.rows.tolist() == weak.rows[taught].tolist()
     want = torch.ones(len(anchors), dtype=torch.bool).index_fill(0, weak.rows, False)
     assert torch.equal(lesson.background, want)
@@ -258,7 +264,7 @@ def test_unsure_candidates_are_neither_taught_nor_background():
     lessons = []
     for model in (sure, unsure):
         _, moved, _ = guidance_of(model)
-        lessons.append(student_lesson(moved, model.stages["rcnn"]))
+        lessons.append(student_lesson(moved.extra, model.stages["rcnn"]))
     assert torch.equal(lessons[0].rows, lessons[1].rows)
     dropped = lessons[0].background & ~lessons[1].background
     assert dropped.any()
@@ -268,7 +274,7 @@ def test_unsure_candidates_are_neither_taught_nor_background():
 def test_fewer_proposals():
     model = build_dense(dict(rcnn=dict(max_proposals=7)))
     found, _, _ = guidance_of(model)
-    assert len(found.proposals) == 14
+    assert len(found.extra.proposals) == 14
 
 
 def test_kept_box_by_localisation_quality():
@@ -303,7 +309,7 @@ def test_class_balance_sets_thresholds_and_weights():
     taus = model.class_balance.thresholds()
     assert taus[0] > taus[2]
     found, _, _ = guidance_of(model)
-    clusters = found.stages["rcnn"]
+    clusters = found.extra.stages["rcnn"]
     assert (clusters.scores >= taus[clusters.labels]).all()
     assert clusters.scores.min() < taus.max()
     losses = model.loss(*batch())

@@ -81,9 +81,9 @@ def test_a_process_without_unlabelled_images_joins_the_reductions(monkeypatch, b
 
 
 @pytest.mark.parametrize("rcnn", ["dense", "sparse"])
-def test_losses_of_sparse_stages_can_be_weighted(rcnn):
+def test_losses_of_all_stages_can_be_weighted(rcnn):
     dense = dict(rpn=dict(mode="sparse"), rcnn=dict(mode=rcnn))
-    names = ["loss_rpn_bbox"] + ["loss_bbox"] * (rcnn == "sparse")
+    names = ["loss_rpn_bbox", "loss_bbox"]
     whole, weighted = (
         build_dense(dense, unsup_loss_weights=factors).loss(*batch())
         for factors in (None, dict.fromkeys(names, 0.25))
@@ -183,5 +183,3 @@ def test_unfit_detectors_are_refused():
         build_dense(None, cascade_cfg(), certain=False)
     with pytest.raises(ValueError, match="FCOSHead has none"):
         build_dense(None, one_stage_cfg("FCOSHead"), certain=False)
-    with pytest.raises(ValueError, match="unsup_loss_weights"):
-        build_dense(None, unsup_loss_weights=dict(loss_cls=0.5))

@@ -5,7 +5,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from ssod_mm.models import IgnoringMaxIoUAssigner, SemiTrainConfig
-from ssod_mm.models.detectors.mean_teacher import pseudo_labelled
+from ssod_mm.models.pseudo_labels import detections, pseudo_labelled
 from ssod_mm.structures import PseudoBoxes
 from tests.models.builders import batch, build_mean_teacher, sample, total
 
@@ -15,11 +15,12 @@ pytestmark = pytest.mark.usefixtures("mmdet_scope")
 def boxes(*scores):
     count = len(scores)
     corner = 12.0 * torch.arange(count).float()[:, None].expand(-1, 2)
-    return InstanceData(
+    found = InstanceData(
         bboxes=torch.cat([corner, corner + 20], 1),
         scores=torch.tensor(scores),
         labels=torch.zeros(count, dtype=torch.long),
     )
+    return detections(found)
 
 
 def test_scores_sort_detections_into_taught_ignored_and_dropped():

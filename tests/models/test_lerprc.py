@@ -1,12 +1,13 @@
 """LER and PRC: their losses by loops, one forward pass, the switches."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from ssod_mm.models.class_balance import box_heads
 from ssod_mm.models.detectors.lerprc import assigned_quality
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.models.heads.answers import box_heads
 from tests.models.builders import NUM_CLASSES, batch
 from tests.models.gaussian_builders import SWITCHES, build_lerprc, watch
 
@@ -211,7 +212,7 @@ def test_quality_reaches_the_candidates_of_its_own_pseudo_label():
             new.loc_scores = torch.tensor(quality)
             new.labels = torch.zeros(len(boxes), dtype=torch.long)
             made.append(new)
-        return found.replace(PseudoBoxes(made))
+        return replace(found, instances=made)
 
     model.teacher_guidance = known
     model.loss(inputs, samples)

@@ -9,7 +9,6 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
 from ssod_mm.models.detectors.lerprc import assigned_quality
-from ssod_mm.structures import PseudoBoxes
 from tests.models.builders import (
     DETECTORS,
     assert_whole_student_learns,
@@ -131,9 +130,9 @@ def test_the_teachers_features_do_not_outlive_the_step():
     model = build_lerprc()
     seen = watch(model)
     model.loss(*batch())
-    alive = weakref.ref(seen[0][0].features[0])
-    assert type(model.last_step.labels_weak) is PseudoBoxes
-    assert type(model.last_step.labels_strong) is PseudoBoxes
+    alive = weakref.ref(seen[0][0].extra.features[0])
+    assert model.last_step.labels_weak.extra is None
+    assert model.last_step.labels_strong.extra is None
     seen.clear()
     gc.collect()
     assert alive() is None

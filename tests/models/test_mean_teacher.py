@@ -1,11 +1,14 @@
 """The frame's contract, over two-stage and one-stage detectors."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
 from ssod_mm.models import MeanTeacher, SemiTrainConfig
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.models.geometry import Findings
+from ssod_mm.structures import GuidedLosses, PseudoBoxes
 from tests.models.builders import (
     DETECTORS,
     assert_whole_student_learns,
@@ -182,6 +185,52 @@ def test_guidance_fields_travel_with_their_boxes():
     )
     for one in moved.instances:
         torch.testing.assert_close(one.loc_scores, one.scores * 2)
+
+
+class Marked(Findings):
+    """Notes which way it went."""
+
+    def __init__(self, *way):
+        self.way = way
+
+    def to_student_view(self, views):
+        return Marked(*self.way, views.matrices.shape)
+
+    def to_mixed_views(self, mixed, min_box_wh):
+        return Marked(*self.way, len(mixed.samples))
+
+
+def test_what_is_found_beyond_boxes_goes_along():
+    model = build_mean_teacher(model=dict(mixing=dict(pseudo_mosaic=1.0)))
+    found, taught = model.teacher_guidance, []
+    guided_loss = model.guided_loss
+    model.teacher_guidance = lambda *a: replace(found(*a), extra=Marked("weak"))
+    model.guided_loss = lambda f, s, g: taught.append(g) or guided_loss(f, s, g)
+    model.loss(*batch(num_unsup=4))
+    assert taught[0].extra.way == ("weak", (4, 3, 3), 5)
+    assert model.last_step.labels_strong.extra is None
+
+
+def test_alpha_empty_weight_and_factors_apply_once_to_each_part():
+    settings = dict(empty_weight=0.5, unsup_loss_weights=dict(loss_b=3.0))
+    model = build_mean_teacher(**settings)
+    one = torch.tensor(1.0)
+    parts = [
+        GuidedLosses(dict(loss_a=one, acc=one), 4, dict(pseudo_x=one)),
+        GuidedLosses(dict(loss_b=[one, one]), 0),
+    ]
+    got = model.weighted(parts, weight=2.0)
+    assert got["unsup_loss_a"] == 2.0
+    assert got["unsup_loss_b"] == [3.0, 3.0]
+    assert got["unsup_acc"] == got["pseudo_x"] == 1.0
+
+
+def test_nothing_is_selected_where_the_teacher_has_chosen():
+    model = build_mean_teacher(score_thr=1.0)
+    with torch.no_grad():
+        found = model.teacher_guidance(*(b["unsup_teacher"] for b in batch()))
+    assert model.select(found).num_boxes == 0
+    assert model.select(replace(found, chosen=True)).num_boxes == found.num_boxes > 0
 
 
 def test_views_of_different_images_are_refused():

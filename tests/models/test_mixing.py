@@ -243,7 +243,7 @@ def test_labels_of_mixed_images_are_those_that_are_taught():
     inputs, samples = batch(num_unsup=3)
     taught = []
     guided_loss = model.guided_loss
-    model.guided_loss = lambda f, s, g, w: taught.append(g) or guided_loss(f, s, g, w)
+    model.guided_loss = lambda f, s, g: taught.append(g) or guided_loss(f, s, g)
     model.loss(inputs, samples)
     alone = [len(one) for one in model.last_step.labels_strong.instances]
     both = [len(one) for one in taught[0].instances]
@@ -320,7 +320,7 @@ def test_the_teacher_rescores_candidates_of_a_mosaic_in_its_own_views():
         image, box = int(roi[0]), roi[1:]
         centre = torch.tensor([*(box[:2] + box[2:]) / 2, 1.0])
         inside = []
-        for origin in guidance.mixed.samples[image].mixed_from:
+        for origin in guidance.extra.mixed.samples[image].mixed_from:
             back = origin["homography_matrix"].inverse()
             point = back @ centre
             if 0 <= point[0] <= 96 and 0 <= point[1] <= 64:

@@ -9,7 +9,8 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from ssod_mm.models.heads import LocQualityHead, ranking_scores, with_quality
+from ssod_mm.models.heads import LocQualityHead, ranking_scores
+from ssod_mm.models.pseudo_labels import detections
 from tests.helpers import tiny_detector_cfg
 from tests.models.builders import cascade_cfg, sample
 
@@ -244,13 +245,15 @@ def test_hand_worked_ranks():
 
 def test_plain_detections_get_a_quality_of_one():
     plain = InstanceData(bboxes=torch.ones(2, 4), scores=torch.tensor([0.3, 0.2]))
-    full = with_quality(plain)
+    full = detections(plain)
     assert full.cls_scores.tolist() == full.scores.tolist()
     assert full.loc_scores.tolist() == [1.0, 1.0]
     known = InstanceData(
+        bboxes=torch.ones(1, 4, dtype=torch.float16),
         scores=torch.tensor([0.1]),
         cls_scores=torch.tensor([0.5]),
         loc_scores=torch.tensor([0.2]),
     )
-    assert with_quality(known).cls_scores.item() == pytest.approx(0.5)
+    assert detections(known).cls_scores.item() == pytest.approx(0.5)
     assert known.loc_scores.item() == pytest.approx(0.2)
+    assert known.bboxes.dtype == torch.float32

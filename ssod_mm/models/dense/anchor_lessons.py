@@ -15,11 +15,11 @@ from ssod_mm.models.dense.anchor_heads import Maps, flat_maps
 from ssod_mm.models.dense.cluster_losses import (
     Lesson,
     cluster_lesson,
-    focal_parameters,
     lesson_losses,
 )
 from ssod_mm.models.dense.clusters import Clusters
 from ssod_mm.models.dense.settings import DenseStage
+from ssod_mm.models.heads.answers import focal_parameters
 
 
 def matched_rows(

@@ -83,12 +83,6 @@ def cluster_lesson(
     )
 
 
-def focal_parameters(head: torch.nn.Module) -> tuple[float, float]:
-    """Gamma and alpha of a head's focal loss, or the usual ones where it has none."""
-    loss = head.loss_cls
-    return getattr(loss, "gamma", 2.0), getattr(loss, "alpha", 0.25)
-
-
 def foreground_rows(
     logits_RC: Tensor, lesson: Lesson, gamma: float, alpha: float
 ) -> Tensor:

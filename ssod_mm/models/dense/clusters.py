@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
-from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ssod_mm.maths.boxes import clip_boxes, visible_fractions, warp_boxes
+from ssod_mm.maths.boxes import are_large
+from ssod_mm.models.dense.mixing import mixed_guidance
 from ssod_mm.models.dense.settings import DenseStage
-from ssod_mm.models.geometry import padded_patches, student_from_teacher
-from ssod_mm.structures import PseudoBoxes
-
-if TYPE_CHECKING:
-    from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
+from ssod_mm.models.geometry import Findings, ViewMap
+from ssod_mm.models.mixed_views import MixedViews
 
 
 @dataclass(frozen=True)
@@ -72,8 +68,8 @@ class Clusters:
 
 
 @dataclass(frozen=True)
-class DenseGuidance(PseudoBoxes):
-    """Dense guidance; as pseudo boxes, what the last stage's NMS kept.
+class DenseGuidance(Findings):
+    """What the teacher's NMS says, beside the kept boxes of the last stage.
 
     Attributes:
         stages: clusters of each dense stage.
@@ -82,10 +78,24 @@ class DenseGuidance(PseudoBoxes):
         proposals_seen: (P,) whether they are visible in the frame.
     """
 
-    stages: dict[str, Clusters] | None = None
+    stages: dict[str, Clusters]
     proposals: Tensor | None = None
     proposal_images: Tensor | None = None
     proposals_seen: Tensor | None = None
+
+    def to_student_view(self, views: ViewMap) -> DenseGuidance:
+        """The same clusters; those whose kept box is not visible are marked."""
+        stages = {k: clusters_in(views, found) for k, found in self.stages.items()}
+        proposals, seen = self.proposals, None
+        if proposals is not None:
+            proposals, seen = views(proposals, self.proposal_images)
+        return replace(self, stages=stages, proposals=proposals, proposals_seen=seen)
+
+    def to_mixed_views(
+        self, mixed: MixedViews, min_box_wh: tuple[float, float]
+    ) -> DenseGuidance:
+        """The same in mosaics, see :func:`mixed_guidance`."""
+        return mixed_guidance(self, mixed, min_box_wh)
 
 
 def class_floors(
@@ -154,74 +164,37 @@ def kept_instances(found: Clusters, num_images: int) -> list[InstanceData]:
         num_images: images of the batch.
 
     Returns:
-        Per image ``bboxes``, ``scores``, ``labels`` and ``cluster``.
+        Per image ``bboxes``, ``scores`` and ``labels``.
     """
-    made = InstanceData(bboxes=found.kept_boxes, scores=found.scores[found.kept])
-    made.labels = found.labels[found.kept]
-    made.cluster = torch.arange(len(found), device=found.kept.device)
+    kept = InstanceData(bboxes=found.kept_boxes, scores=found.scores[found.kept])
+    kept.labels = found.labels[found.kept]
     images = found.images[found.kept]
-    return [made[images == number] for number in range(num_images)]
+    return [kept[images == number] for number in range(num_images)]
 
 
-class ViewMap:
-    """Boxes of a batch's weak views, mapped to the strong views.
+def clusters_in(views: ViewMap, found: Clusters) -> Clusters:
+    """Clusters in other views; ``alive`` says what is left of them.
 
     Args:
-        weak: data samples of the teacher's views.
-        strong: data samples of the student's views, in the same image order.
-        settings: which boxes count as visible, and the hull of a rotated one.
-        device: where the boxes are.
+        views: the map from the clusters' views to the others.
+        found: the clusters.
     """
-
-    def __init__(
-        self,
-        weak: SampleList,
-        strong: SampleList,
-        settings: SemiTrainConfig,
-        device: torch.device,
-    ) -> None:
-        self.matrices = student_from_teacher(weak, strong).to(device)
-        shapes = [sample.img_shape[:2] for sample in strong]
-        self.sizes = torch.tensor(shapes, device=device)
-        self.patches = padded_patches(strong).to(device)
-        self.settings = settings
-
-    def unclipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
-        """Mapped boxes (N, 4), also where they leave the view."""
-        return warp_boxes(boxes_N4, self.matrices[images_N], self.settings.box_hull)
-
-    def __call__(self, boxes_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Mapped and clipped boxes (N, 4), and whether each is visible (N,)."""
-        mapped = self.unclipped(boxes_N4, images_N)
-        sizes = self.sizes[images_N]
-        share = visible_fractions(mapped, sizes, self.patches[images_N])
-        clipped = clip_boxes(mapped, sizes)
-        return clipped, self._is_large(clipped) & (share >= self.settings.min_visible)
-
-    def _is_large(self, boxes_N4: Tensor) -> Tensor:
-        """Whether boxes reach ``min_box_wh`` and have an area (N,)."""
-        sides = boxes_N4[:, 2:] - boxes_N4[:, :2]
-        least = sides.new_tensor(self.settings.min_box_wh)
-        return ((sides >= least) & (sides > 0)).all(1)
-
-    def clusters(self, found: Clusters) -> Clusters:
-        """The clusters in the strong views; ``alive`` says what is left of them."""
-        images = found.images
-        kept, alive = self(found.kept_boxes, images[found.kept])
-        boxes = clip_boxes(self.unclipped(found.boxes, images), self.sizes[images])
-        large = self._is_large(boxes)[:, None]
-        all_priors = found.all_priors
-        if all_priors is not None:
-            numbers = torch.arange(len(all_priors), device=all_priors.device)
-            flat = numbers.repeat_interleave(all_priors.shape[1])
-            mapped = self.unclipped(all_priors.flatten(0, 1), flat)
-            all_priors = mapped.reshape(all_priors.shape)
-        return replace(
-            found,
-            priors=self.unclipped(found.priors, images),
-            boxes=torch.where(large, boxes, kept[found.clusters]),
-            kept_boxes=kept,
-            alive=alive,
-            unsure_priors=self.unclipped(found.unsure_priors, found.unsure_images),
-            all_priors=all_priors,
-        )
+    images = found.images
+    kept, alive = views(found.kept_boxes, images[found.kept])
+    boxes = views.clipped(found.boxes, images)
+    is_large = are_large(boxes, views.min_box_wh)[:, None]
+    all_priors = found.all_priors
+    if all_priors is not None:
+        numbers = torch.arange(len(all_priors), device=all_priors.device)
+        flat = numbers.repeat_interleave(all_priors.shape[1])
+        mapped = views.unclipped(all_priors.flatten(0, 1), flat)
+        all_priors = mapped.reshape(all_priors.shape)
+    return replace(
+        found,
+        priors=views.unclipped(found.priors, images),
+        boxes=torch.where(is_large, boxes, kept[found.clusters]),
+        kept_boxes=kept,
+        alive=alive,
+        unsure_priors=views.unclipped(found.unsure_priors, found.unsure_images),
+        all_priors=all_priors,
+    )

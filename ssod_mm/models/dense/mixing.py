@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ssod_mm.maths.boxes import warp_boxes
-from ssod_mm.models.dense.clusters import Clusters, DenseGuidance
+from ssod_mm.maths.boxes import are_large, warp_boxes
 from ssod_mm.models.mixed_views import MixedViews
+
+if TYPE_CHECKING:
+    from ssod_mm.models.dense.clusters import Clusters, DenseGuidance
 
 
 class _Placements:
@@ -53,8 +56,7 @@ class _Placements:
 
     def is_large(self, boxes_S4: Tensor) -> Tensor:
         """Whether boxes reach ``min_box_wh`` and have an area (S,)."""
-        sides = boxes_S4[:, 2:] - boxes_S4[:, :2]
-        return ((sides >= sides.new_tensor(self.min_box_wh)) & (sides > 0)).all(1)
+        return are_large(boxes_S4, self.min_box_wh)
 
 
 def mixed_guidance(
@@ -71,14 +73,11 @@ def mixed_guidance(
         min_box_wh: smallest width and height in a mixed image, in pixels.
 
     Returns:
-        In pixels of the mixed images; the instances have no ``cluster``.
+        In pixels of the mixed images.
     """
-    device = guidance.instances[0].bboxes.device
+    device = next(iter(guidance.stages.values())).kept_boxes.device
     placements = _Placements(mixed, min_box_wh, device)
-    carried = mixed.carry(guidance, min_box_wh)
-    for instances in carried.instances:
-        instances.pop("cluster", None)
-    stages, table_VP = guidance.stages, None
+    table_VP = None
     proposals, images = guidance.proposals, guidance.proposal_images
     seen = guidance.proposals_seen
     if proposals is not None:
@@ -95,7 +94,6 @@ def mixed_guidance(
     }
     return replace(
         guidance,
-        instances=carried.instances,
         stages=stages,
         proposals=proposals,
         proposal_images=images,

@@ -13,7 +13,6 @@ from ssod_mm.maths.clustering import nms_clusters
 from ssod_mm.models.dense.cluster_losses import (
     Lesson,
     cluster_lesson,
-    focal_parameters,
     lesson_losses,
 )
 from ssod_mm.models.dense.clusters import (
@@ -26,8 +25,13 @@ from ssod_mm.models.dense.sampling import sampled_background
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.dense.statistics import assignment_shares
 from ssod_mm.models.features import Features
+from ssod_mm.models.heads.answers import (
+    focal_parameters,
+    knows_quality,
+    pseudo_loss_of,
+)
 from ssod_mm.models.heads.focal import FocalRoILoss
-from ssod_mm.models.heads.quality import LocQualityHead, ranking_scores
+from ssod_mm.models.heads.quality import ranking_scores
 
 _KEY = "model.dense.rcnn"
 
@@ -54,7 +58,7 @@ def check_roi_head(roi_head: nn.Module, stage: DenseStage) -> None:
             "model.detector.roi_head.bbox_head.loss_cls=dict(type='FocalRoILoss') and "
             "cls_predictor_cfg=dict(type='PriorLinear')."
         )
-    if stage.kept_by != "p" and not isinstance(head, LocQualityHead):
+    if stage.kept_by != "p" and not knows_quality(head):
         raise ValueError(
             f"{_KEY}.kept_by={stage.kept_by!r} needs a box head with a localisation "
             f"quality, such as IntervalBBoxHead; {type(head).__name__} has none."
@@ -81,8 +85,8 @@ def teacher_clusters(
 
     Returns:
         The clusters, and per image the kept boxes by falling rank with ``bboxes``,
-        ``scores`` (class probability), ``labels``, ``cluster`` and, where the box head
-        knows it, ``loc_scores``.
+        ``scores`` (class probability), ``labels`` and, where the box head knows it,
+        ``loc_scores``.
     """
     head = roi_head.bbox_head
     rois = bbox2roi(proposals)
@@ -104,7 +108,6 @@ def teacher_clusters(
     found = gathered(kept, clusters, images, rows, labels, scores, priors, boxes, 0)
     all_kept = InstanceData(bboxes=boxes[kept], scores=scores[kept])
     all_kept.labels = labels[kept]
-    all_kept.cluster = torch.arange(len(kept), device=kept.device)
     if quality_PC is not None:
         all_kept.loc_scores = quality_PC[rows[kept], labels[kept]]
     per_image = [all_kept[images[kept] == number] for number in range(len(samples))]
@@ -128,7 +131,7 @@ def decoded_rois(
     """
     head = roi_head.bbox_head
     num_classes = head.num_classes
-    known = isinstance(head, LocQualityHead)
+    known = knows_quality(head)
     if len(rois) == 0:
         probs = rois.new_zeros(0, num_classes)
         boxes = rois.new_zeros(0, num_classes, 4)
@@ -173,6 +176,7 @@ def rcnn_losses(
     roi_head: StandardRoIHead,
     features: Features,
     guidance: DenseGuidance,
+    num_images: int,
     stage: DenseStage,
     class_weights_C: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -185,6 +189,7 @@ def rcnn_losses(
         roi_head: the student's.
         features: its feature maps of the strong views.
         guidance: mapped to the strong views.
+        num_images: images of the batch.
         stage: settings.
         class_weights_C: see :func:`lesson_losses`.
 
@@ -200,7 +205,7 @@ def rcnn_losses(
     shares = assignment_shares(guidance, lesson, pos_iou_thr)
     if stage.max_background is not None:
         lesson, used = sampled_background(
-            lesson, images, len(guidance.instances), stage.max_background
+            lesson, images, num_images, stage.max_background
         )
         rois = rois[used]
     out = roi_head._bbox_forward(features, rois)
@@ -246,7 +251,7 @@ def box_head_rows(
     _, _, targets, weights = head._get_targets_single(
         priors, priors[:0], targets, labels, train_cfg
     )
-    losses = getattr(head, "unlabelled_loss", head.loss)(
+    losses = pseudo_loss_of(head)(
         None,
         predicted_M,
         rois_M5,

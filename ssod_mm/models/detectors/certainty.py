@@ -10,6 +10,7 @@ log, and teachers that label together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,8 +22,7 @@ from torch import Tensor
 from ssod_mm.models.detectors.ensemble import EnsembleDetector
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import Features
-from ssod_mm.models.heads.quality import with_quality
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.structures import GuidedLosses, PseudoBoxes
 
 
 @MODELS.register_module()
@@ -61,44 +61,24 @@ class CertaintyTeacher(MeanTeacher):
             )
             self.freeze(self.teacher)
 
-    def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> PseudoBoxes:
-        """The teacher's detections with class probability and certainty.
-
-        Args:
-            inputs: weak views (B, 3, H, W).
-            samples: their data samples; not changed.
-
-        Returns:
-            Boxes in weak-view pixels with ``cls_scores`` and ``loc_scores``; without
-            an interval head the certainty is 1.
-        """
-        found = super().teacher_guidance(inputs, samples)
-        for one in found.instances:
-            with_quality(one)
-        return found
-
     def guided_loss(
-        self,
-        features: Features,
-        samples: SampleList,
-        guidance: PseudoBoxes,
-        weight: float,
-    ) -> dict[str, Tensor]:
+        self, features: Features, samples: SampleList, guidance: PseudoBoxes
+    ) -> list[GuidedLosses]:
         """The student's losses on the pseudo labels, and their mean certainty.
 
         Args:
             features: feature maps of the strong views.
             samples: their data samples.
-            guidance: pseudo labels in strong-view pixels.
-            weight: alpha of this iteration.
+            guidance: pseudo labels in strong-view pixels; without an interval head
+                their certainty is 1.
 
         Returns:
-            ``unsup_*`` losses and ``pseudo_certainty``.
+            Losses, and ``pseudo_certainty``.
         """
-        losses = super().guided_loss(features, samples, guidance, weight)
-        certainty = torch.cat([one.loc_scores for one in guidance.instances])
+        [guided] = super().guided_loss(features, samples, guidance)
+        certainty = torch.cat([boxes.loc_scores for boxes in guidance.instances])
         mean = certainty.mean() if len(certainty) else certainty.sum()
-        return {**losses, "pseudo_certainty": mean}
+        return [replace(guided, figures={"pseudo_certainty": mean})]
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any

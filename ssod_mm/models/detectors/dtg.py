@@ -9,11 +9,9 @@ matching). :mod:`ssod_mm.models.dense` has the two halves of each stage.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
-from mmdet.models.utils import rename_loss_dict, reweight_loss_dict
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import OptConfigType
@@ -24,18 +22,21 @@ from ssod_mm.models.dense.anchor_clusters import anchor_clusters
 from ssod_mm.models.dense.anchor_heads import check_anchor_head
 from ssod_mm.models.dense.anchor_lessons import anchor_losses
 from ssod_mm.models.dense.cluster_losses import reduced_counts
-from ssod_mm.models.dense.clusters import DenseGuidance, ViewMap, kept_instances
+from ssod_mm.models.dense.clusters import DenseGuidance, kept_instances
 from ssod_mm.models.dense.inspection import candidates_of_both, disagreements
-from ssod_mm.models.dense.mixing import mixed_guidance
 from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
 from ssod_mm.models.dense.settings import stage_settings
 from ssod_mm.models.dense.sparse import assigned_anchor_losses, assigned_roi_losses
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import Features
 from ssod_mm.models.graph import zero_through_parameters
-from ssod_mm.models.mixed_views import MixedViews
-from ssod_mm.models.pseudo_labels import above_threshold, pseudo_labelled
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.models.pseudo_labels import (
+    above_threshold,
+    detections,
+    pseudo_labelled,
+)
+from ssod_mm.models.roi_losses import roi_losses
+from ssod_mm.structures import GuidedLosses, PseudoBoxes
 
 # Names of the losses of a stage, as mmdet's heads call them.
 _NAMES = {
@@ -85,13 +86,6 @@ class DenseGuidanceTeacher(MeanTeacher):
         )
         student = self.student
         self.stages = stage_settings(dense, student, self.settings.score_thr)
-        modes = {stage.mode for stage in self.stages.values()}
-        if self.settings.unsup_loss_weights and "sparse" not in modes:
-            raise ValueError(
-                "model.semi_train_cfg.unsup_loss_weights has no effect on dense "
-                "guidance: set cls_weight, reg_weight and rank_weight of the stages "
-                "in model.dense."
-            )
         self.two_stage = "rcnn" in self.stages
         if self.two_stage:
             check_roi_head(student.roi_head, self.stages["rcnn"])
@@ -102,7 +96,7 @@ class DenseGuidanceTeacher(MeanTeacher):
     def _anchor_head(self, detector: torch.nn.Module) -> torch.nn.Module:
         return detector.rpn_head if self.two_stage else detector.bbox_head
 
-    def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> DenseGuidance:
+    def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> PseudoBoxes:
         """Clusters of the teacher's candidates; called under no_grad.
 
         Args:
@@ -110,23 +104,22 @@ class DenseGuidanceTeacher(MeanTeacher):
             samples: their data samples; not changed.
 
         Returns:
-            Clusters of each dense stage and the kept boxes, in weak-view pixels.
+            The kept boxes in weak-view pixels, and as ``extra`` the clusters of each
+            dense stage and the proposals.
         """
         features = self.teacher.extract_feat(inputs)
         head = self._anchor_head(self.teacher)
         maps = tuple([m.float() for m in level_maps] for level_maps in head(features))
         taus = self.class_balance and self.class_balance.thresholds()
-        stages = {}
         if not self.two_stage:
-            stages["head"] = anchor_clusters(
-                head, *maps, samples, self.stages["head"], taus
-            )
-            kept = kept_instances(stages["head"], len(samples))
-            return DenseGuidance(kept, stages=stages)
+            clusters = anchor_clusters(head, *maps, samples, self.stages["head"], taus)
+            kept = kept_instances(clusters, len(samples))
+            return self._guidance(kept, DenseGuidance({"head": clusters}))
+        stages = {}
         if self.stages["rpn"].mode == "dense":
             stages["rpn"] = anchor_clusters(head, *maps, samples, self.stages["rpn"])
         proposals = self._proposals(maps, samples)
-        stages["rcnn"], instances = teacher_clusters(
+        stages["rcnn"], kept = teacher_clusters(
             self.teacher.roi_head,
             features,
             proposals,
@@ -134,14 +127,13 @@ class DenseGuidanceTeacher(MeanTeacher):
             self.stages["rcnn"],
             taus,
         )
-        counts = torch.tensor([len(one) for one in proposals])
+        counts = torch.tensor([len(boxes) for boxes in proposals])
         images = torch.repeat_interleave(counts).to(inputs.device)
-        return DenseGuidance(
-            instances,
-            stages=stages,
-            proposals=torch.cat(proposals),
-            proposal_images=images,
-        )
+        return self._guidance(kept, DenseGuidance(stages, torch.cat(proposals), images))
+
+    def _guidance(self, kept: list[InstanceData], dense: DenseGuidance) -> PseudoBoxes:
+        """All that the teacher's NMS kept, as tau has selected already."""
+        return PseudoBoxes([detections(boxes) for boxes in kept], None, dense, True)
 
     def _proposals(
         self, maps: Sequence[list[Tensor]], samples: SampleList
@@ -157,96 +149,33 @@ class DenseGuidanceTeacher(MeanTeacher):
         limit = self.stages["rcnn"].max_proposals
         return [one.bboxes[:limit].float() for one in found]
 
-    def select(self, found: DenseGuidance) -> DenseGuidance:
-        """Everything: tau has selected the candidates.
-
-        Args:
-            found: what ``teacher_guidance`` gave.
-        """
-        return found
-
-    def to_student_view(
-        self, guidance: DenseGuidance, weak: SampleList, strong: SampleList
-    ) -> DenseGuidance:
-        """Guidance in the student's strong views.
-
-        Args:
-            guidance: in weak-view pixels.
-            weak: data samples of the weak views.
-            strong: data samples of the strong views, in the same image order.
-
-        Returns:
-            The same clusters; those whose kept box is not visible are marked.
-        """
-        moved = super().to_student_view(guidance, weak, strong)
-        device = guidance.instances[0].bboxes.device
-        view = ViewMap(weak, strong, self.settings, device)
-        stages = {name: view.clusters(one) for name, one in guidance.stages.items()}
-        guidance = replace(guidance, instances=moved.instances, stages=stages)
-        if not self.two_stage:
-            return guidance
-        proposals, seen = view(guidance.proposals, guidance.proposal_images)
-        return replace(guidance, proposals=proposals, proposals_seen=seen)
-
-    def to_mixed_views(
-        self, guidance: DenseGuidance, mixed: MixedViews
-    ) -> DenseGuidance:
-        """Guidance in mosaics, see :func:`mixed_guidance`.
-
-        Args:
-            guidance: in strong-view pixels.
-            mixed: where the strong views are in the mixed images.
-        """
-        return mixed_guidance(guidance, mixed, self.settings.min_box_wh)
-
     def guided_loss(
-        self,
-        features: Features,
-        samples: SampleList,
-        guidance: DenseGuidance,
-        weight: float,
-    ) -> dict[str, Tensor]:
-        """Student's losses on strong views, named ``unsup_*``, and statistics.
+        self, features: Features, samples: SampleList, guidance: PseudoBoxes
+    ) -> list[GuidedLosses]:
+        """Student's losses on strong views, and statistics, stage by stage.
 
         Args:
             features: feature maps of the strong views.
             samples: their data samples.
-            guidance: in strong-view pixels.
-            weight: alpha of this iteration.
+            guidance: in strong-view pixels, ``extra`` a :class:`DenseGuidance`.
 
         Returns:
-            Weighted losses; every trainable parameter of the student's heads stays in
-            the graph.
+            Losses of each stage; every trainable parameter of the student's heads is
+            in the graph.
         """
         maps = self._anchor_head(self.student)(features)
         sparse = above_threshold(
             guidance, self.settings.score_thr, self.settings.ignore_thr
         )
-        has_boxes = any(len(pseudo) for pseudo in sparse.instances)
-        factors = weight * self.empty_factors(
-            [
-                len(guidance.stages[name]) > 0 if stage.mode == "dense" else has_boxes
-                for name, stage in self.stages.items()
-            ]
-        )
-        losses: dict[str, Tensor] = {}
-        sparse_losses: dict[str, Tensor] = {}
-        stats: dict[str, Tensor] = {}
-        for (name, stage), factor in zip(self.stages.items(), factors, strict=True):
-            if stage.mode == "dense":
-                made, notes = self._dense_loss(name, features, maps, samples, guidance)
-                notes["clusters"] = notes["clusters"] / len(samples)
-                stats.update({f"{name}_{key}": one for key, one in notes.items()})
-            else:
-                made = self._sparse_loss(name, features, maps, samples, sparse)
-            part = sparse_losses if stage.mode == "sparse" else losses
-            part.update(reweight_loss_dict(made, factor))
-        if sparse_losses:
-            losses.update(self.settings.weigh_unsup_losses(sparse_losses))
-        return {**rename_loss_dict("unsup_", losses), **stats}
+        return [
+            self._dense_losses(name, features, maps, samples, guidance.extra)
+            if stage.mode == "dense"
+            else self._sparse_losses(name, features, maps, samples, sparse)
+            for name, stage in self.stages.items()
+        ]
 
     @property
-    def num_taught_parts(self) -> int:
+    def num_guided_parts(self) -> int:
         """One for each stage."""
         return len(self.stages)
 
@@ -286,45 +215,59 @@ class DenseGuidanceTeacher(MeanTeacher):
         strong = self.to_student_view(weak, *views)
         features = self.student.extract_feat(inputs["unsup_student"])
         roi_head, stage = self.student.roi_head, self.stages["rcnn"]
-        both = candidates_of_both(roi_head, features, views[1], weak, strong, stage)
+        both = candidates_of_both(
+            roi_head, features, views[1], weak.extra, strong.extra, stage
+        )
         pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
-        return *both, disagreements(strong, stage, pos_iou_thr, len(views[0]))
+        return *both, disagreements(strong.extra, stage, pos_iou_thr, len(views[0]))
 
-    def _dense_loss(
+    def _dense_losses(
         self,
         name: str,
         features: Features,
         maps: Sequence[list[Tensor]],
         samples: SampleList,
         guidance: DenseGuidance,
-    ) -> tuple[dict, dict]:
+    ) -> GuidedLosses:
         """Losses and statistics of a stage that learns from clusters."""
-        stage, balance = self.stages[name], self.class_balance
+        stage, clusters = self.stages[name], guidance.stages[name]
         if name == "rcnn":
-            weights = balance.weights() if balance and balance.g2 else None
-            made, notes = rcnn_losses(
-                self.student.roi_head, features, guidance, stage, weights
+            losses, figures = rcnn_losses(
+                self.student.roi_head,
+                features,
+                guidance,
+                len(samples),
+                stage,
+                self.class_weights,
             )
         else:
-            head, found = self._anchor_head(self.student), guidance.stages[name]
-            made, notes = anchor_losses(head, *maps, samples, found, stage)
-        return {_NAMES[name][key]: value for key, value in made.items()}, notes
+            head = self._anchor_head(self.student)
+            losses, figures = anchor_losses(head, *maps, samples, clusters, stage)
+        figures["clusters"] = figures["clusters"] / len(samples)
+        return GuidedLosses(
+            {_NAMES[name][key]: value for key, value in losses.items()},
+            len(clusters),
+            {f"{name}_{key}": value for key, value in figures.items()},
+        )
 
-    def _sparse_loss(
+    def _sparse_losses(
         self,
         name: str,
         features: Features,
         maps: Sequence[list[Tensor]],
         samples: SampleList,
         sparse: PseudoBoxes,
-    ) -> dict:
+    ) -> GuidedLosses:
         """Losses of a stage that learns from pseudo boxes, or not at all."""
         head = self._anchor_head(self.student)
         if self.stages[name].mode == "off":
             part = self.student.roi_head if name == "rcnn" else head
-            return {_NAMES[name]["cls"]: zero_through_parameters(part)}
+            nothing = {_NAMES[name]["cls"]: zero_through_parameters(part)}
+            return GuidedLosses(nothing, 0)
         samples = pseudo_labelled(samples, sparse)
         if name != "rcnn":
-            return assigned_anchor_losses(head, name == "rpn", maps, samples)
-        with self.class_weighting(), self.roi_losses(sparse, samples):
-            return assigned_roi_losses(self.student, features, maps, samples)
+            losses = assigned_anchor_losses(head, name == "rpn", maps, samples)
+            return GuidedLosses(losses, sparse.num_boxes)
+        with roi_losses(self.student, self.pseudo_roi_loss, self.class_weights):
+            losses = assigned_roi_losses(self.student, features, maps, samples)
+        return GuidedLosses(losses, sparse.num_boxes)

@@ -2,15 +2,16 @@
 
 A method overrides :meth:`MeanTeacher.teacher_guidance` (what the teacher says about
 the weak views) and :meth:`MeanTeacher.guided_loss` (how the student learns from it on
-the strong views); the frame owns burn-in, the ramp of the unsupervised weight, the
-geometry between the views and the shared backbone pass. As it stands the class is the
-plain pseudo-label baseline for any mmdet detector with ``loss`` and ``predict``.
+the strong views); the frame owns burn-in, the weight alpha and its ramp, what happens
+to batches without pseudo labels, the geometry between the views and the shared backbone
+pass. As it stands the class is the plain pseudo-label baseline for any mmdet detector
+with ``loss`` and ``predict``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 from mmdet.models.detectors.semi_base import SemiBaseDetector
@@ -21,24 +22,30 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
-from ssod_mm.models.class_balance import build_class_balance, weighted_foreground
+from ssod_mm.models.class_balance import build_class_balance
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import Features, joint_features, use_features
-from ssod_mm.models.geometry import to_student_view
+from ssod_mm.models.geometry import ViewMap
 from ssod_mm.models.graph import (
     anchor_empty_losses,
     averages_over_processes,
     zero_through_parameters,
 )
+from ssod_mm.models.heads.answers import tells_pseudo_labels
 from ssod_mm.models.mixed_views import MixedViews, mixed_labelled
 from ssod_mm.models.mixing import Mixing
 from ssod_mm.models.pseudo_labels import (
     above_threshold,
+    detections,
     pseudo_labelled,
     teaching_stats,
 )
-from ssod_mm.models.roi_losses import pseudo_label_losses
-from ssod_mm.structures import PseudoBoxes, TeachingStep
+from ssod_mm.models.roi_losses import (
+    RoILoss,
+    pseudo_label_loss,
+    roi_losses,
+)
+from ssod_mm.structures import GuidedLosses, PseudoBoxes, TeachingStep
 
 
 @MODELS.register_module()
@@ -90,6 +97,11 @@ class MeanTeacher(SemiBaseDetector):
         self.last_step: TeachingStep | None = None
         self.needs_whole_batches = averages_over_processes(self.student)
 
+    @property
+    def num_guided_parts(self) -> int:
+        """How many parts :meth:`guided_loss` gives."""
+        return 1
+
     def train(self, mode: bool = True) -> nn.Module:
         """Set the student's mode; the teacher always stays in eval mode.
 
@@ -135,8 +147,8 @@ class MeanTeacher(SemiBaseDetector):
             inputs[branch] if views is None else views.inputs
             for branch, views in mixed.items()
         ]
-        found = joint_features(self.student, groups, self.settings.max_waste)
-        features = dict(zip(learnt, found, strict=True))
+        maps = joint_features(self.student, groups, self.settings.max_waste)
+        features = dict(zip(learnt, maps, strict=True))
         shares = self.settings.branch_shares(inputs)
         losses = {}
         if "sup" in features:
@@ -183,28 +195,23 @@ class MeanTeacher(SemiBaseDetector):
         """Take part in what other processes sum up over their unlabelled images."""
         if self.class_balance is not None:
             self.class_balance.observe([])
-        self.empty_factors([False] * self.num_taught_parts)
+        self.empty_factors([0] * self.num_guided_parts)
 
-    @property
-    def num_taught_parts(self) -> int:
-        """Parts of the student whose loss depends on having pseudo labels."""
-        return 1
-
-    def empty_factors(self, taught: Sequence[bool]) -> Tensor:
+    def empty_factors(self, num_targets: Sequence[int]) -> Tensor:
         """Factors on the unlabelled losses: ``empty_weight`` where nothing is taught.
 
         Whether something is taught is decided for the images of all processes
         together, so that a step does not depend on how images are shared out.
 
         Args:
-            taught: for each part of the student whether this process has pseudo labels
-                for it.
+            num_targets: for each part of the student the pseudo labels that this
+                process has for it.
 
         Returns:
             (parts,) float32: 1, or ``empty_weight``.
         """
         device = next(self.student.parameters()).device
-        counts = torch.tensor([float(value) for value in taught], device=device)
+        counts = torch.tensor(num_targets, dtype=torch.float32, device=device)
         all_reduce(counts)
         return torch.where(counts > 0, 1.0, self.settings.empty_weight)
 
@@ -239,18 +246,40 @@ class MeanTeacher(SemiBaseDetector):
         learnt, taught = strong, guidance
         if mixed is not None:
             learnt, taught = mixed.samples, self.to_mixed_views(guidance, mixed)
-        losses = self.guided_loss(features, learnt, taught, weight)
+        parts = self.guided_loss(features, learnt, taught)
         self.last_step = TeachingStep(
             inputs_weak=inputs["unsup_teacher"],
             inputs_strong=inputs["unsup_student"],
             samples_weak=weak,
             samples_strong=strong,
-            labels_weak=kept,
-            labels_strong=guidance,
+            labels_weak=kept.bare(),
+            labels_strong=guidance.bare(),
         )
-        num_found = sum(len(one) for one in found.instances)
-        like = inputs["unsup_student"]
-        return {**losses, **teaching_stats(weight, guidance, num_found, like)}
+        stats = teaching_stats(
+            weight, guidance, found.num_boxes, inputs["unsup_student"]
+        )
+        return {**self.weighted(parts, weight), **stats}
+
+    def weighted(
+        self, parts: Sequence[GuidedLosses], weight: float
+    ) -> dict[str, Tensor]:
+        """Losses as they are summed up and logged, from what :meth:`guided_loss` gave.
+
+        Args:
+            parts: losses of each part of the student.
+            weight: alpha of this iteration.
+
+        Returns:
+            ``unsup_*`` losses times alpha, ``empty_weight`` where it applies and
+            ``unsup_loss_weights``; and the figures.
+        """
+        losses, figures = {}, {}
+        factors = weight * self.empty_factors([part.num_targets for part in parts])
+        for part, factor in zip(parts, factors, strict=True):
+            losses.update(reweight_loss_dict(dict(part.losses), factor))
+            figures.update(part.figures)
+        losses = self.settings.weigh_unsup_losses(losses)
+        return {**rename_loss_dict("unsup_", losses), **figures}
 
     def supervised_loss(
         self, features: Features, samples: SampleList
@@ -277,17 +306,14 @@ class MeanTeacher(SemiBaseDetector):
             samples: their data samples; not changed.
 
         Returns:
-            Boxes, scores and labels in weak-view pixels, float32, above the
-            detector's own test threshold.
+            Boxes, ``scores``, class probabilities ``cls_scores``, localisation
+            qualities ``loc_scores`` (1 where the head knows none) and labels in
+            weak-view pixels, float32, above the detector's own test threshold. What a
+            method finds beyond boxes goes into ``extra``.
         """
         bare = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
         results = self.teacher.predict(inputs, bare, rescale=False)
-        instances = [result.pred_instances for result in results]
-        for one in instances:
-            for key in ("bboxes", "scores", "cls_scores", "loc_scores"):
-                if key in one:
-                    one[key] = one[key].float()
-        return PseudoBoxes(instances)
+        return PseudoBoxes([detections(result.pred_instances) for result in results])
 
     def select(self, found: PseudoBoxes) -> PseudoBoxes:
         """Pseudo labels among the teacher's detections, by score.
@@ -298,12 +324,16 @@ class MeanTeacher(SemiBaseDetector):
         Returns:
             Those with a class probability of at least ``score_thr``, or the
             threshold of their class where there is a class balance; as ``ignored``
-            those between ``ignore_thr`` and that, where it is set.
+            those between ``ignore_thr`` and that, where it is set. All, where the
+            teacher itself has chosen.
         """
+        if found.chosen:
+            return found
         thr = self.settings.score_thr
         if self.class_balance is not None:
             thr = self.class_balance.thresholds()
-        return above_threshold(found, thr, self.settings.ignore_thr)
+        chosen = above_threshold(found, thr, self.settings.ignore_thr)
+        return replace(chosen, extra=found.extra)
 
     def to_student_view(
         self, guidance: PseudoBoxes, weak: SampleList, strong: SampleList
@@ -311,21 +341,23 @@ class MeanTeacher(SemiBaseDetector):
         """Guidance in the student's strong views, clipped, hidden boxes dropped.
 
         Args:
-            guidance: boxes in weak-view pixels.
+            guidance: in weak-view pixels.
             weak: data samples of the weak views.
             strong: data samples of the strong views, in the same image order.
 
         Returns:
             Boxes in strong-view pixels.
         """
-        return to_student_view(
-            guidance,
+        views = ViewMap(
             weak,
             strong,
+            guidance.instances[0].bboxes.device,
             min_box_wh=self.settings.min_box_wh,
             min_visible=self.settings.min_visible,
             hull=self.settings.box_hull,
         )
+        extra = guidance.extra and guidance.extra.to_student_view(views)
+        return replace(views.guidance(guidance), extra=extra)
 
     def to_mixed_views(self, guidance: PseudoBoxes, mixed: MixedViews) -> PseudoBoxes:
         """Guidance in the images that show several strong views.
@@ -337,67 +369,62 @@ class MeanTeacher(SemiBaseDetector):
         Returns:
             Boxes in mixed-image pixels; those that became too small are dropped.
         """
-        return mixed.carry(guidance, self.settings.min_box_wh)
+        min_box_wh = self.settings.min_box_wh
+        extra = guidance.extra and guidance.extra.to_mixed_views(mixed, min_box_wh)
+        return replace(mixed.carry(guidance, min_box_wh), extra=extra)
 
     def guided_loss(
-        self,
-        features: Features,
-        samples: SampleList,
-        guidance: PseudoBoxes,
-        weight: float,
-    ) -> dict[str, Tensor]:
-        """Student's losses on strong views, named ``unsup_*``.
+        self, features: Features, samples: SampleList, guidance: PseudoBoxes
+    ) -> list[GuidedLosses]:
+        """Student's losses on strong views; alpha is the frame's.
 
         Args:
             features: feature maps of the strong views.
             samples: their data samples.
-            guidance: pseudo labels in strong-view pixels.
-            weight: alpha of this iteration.
+            guidance: pseudo labels, and ``extra``, in strong-view pixels.
 
         Returns:
-            Weighted losses; every trainable parameter of the student stays in the
-            graph, with pseudo labels or without.
+            The losses, in as many parts as have targets of their own (see
+            ``num_guided_parts``); here one. Every trainable parameter of the student
+            is in the graph, with pseudo labels or without.
         """
-        with self.roi_losses(guidance, samples):
-            losses = self.student_loss(features, pseudo_labelled(samples, guidance))
-        taught = any(len(pseudo) for pseudo in guidance.instances)
-        weight = weight * self.empty_factors([taught])[0]
-        losses = self.settings.weigh_unsup_losses(losses)
-        return rename_loss_dict("unsup_", reweight_loss_dict(losses, weight))
+        labelled = pseudo_labelled(samples, guidance)
+        losses = self.student_loss(features, labelled, self.pseudo_roi_loss)
+        return [GuidedLosses(losses, guidance.num_boxes)]
 
-    def roi_losses(
-        self, guidance: PseudoBoxes, samples: SampleList
-    ) -> AbstractContextManager[None]:
-        """Context in which the RoI losses are those of pseudo labels.
+    @property
+    def pseudo_roi_loss(self) -> RoILoss | None:
+        """RoI losses of pseudo labels; None where they are those of true boxes."""
+        return pseudo_label_loss if tells_pseudo_labels(self.student) else None
 
-        Args:
-            guidance: pseudo labels in strong-view pixels.
-            samples: data samples of the strong views.
+    @property
+    def class_weights(self) -> Tensor | None:
+        """Weights (C,) of the foreground candidates of each class; None for all 1."""
+        if self.class_balance is None or not self.class_balance.g2:
+            return None
+        return self.class_balance.weights()
 
-        Returns:
-            Here: a Gaussian box head learns its means alone, any other head as from
-            true boxes.
-        """
-        return pseudo_label_losses(self.student)
-
-    def student_loss(self, features: Features, samples: SampleList) -> dict:
+    def student_loss(
+        self,
+        features: Features,
+        samples: SampleList,
+        roi_loss: RoILoss | None = None,
+    ) -> dict:
         """The detector's own losses from features already computed.
 
         Args:
             features: feature maps of the images.
             samples: their data samples with ``gt_instances``.
+            roi_loss: takes the place of the box head's loss; None leaves it.
 
         Returns:
             mmdet's loss dict; losses that mmdet leaves out when no RoI is sampled
             are there, as zeros that keep the parameters in the graph. A class
             balance weights the foreground candidates of each class.
         """
-        with use_features(self.student, features), self.class_weighting():
+        with (
+            use_features(self.student, features),
+            roi_losses(self.student, roi_loss, self.class_weights),
+        ):
             losses = self.student.loss(None, samples)
         return anchor_empty_losses(losses, self.student)
-
-    def class_weighting(self) -> AbstractContextManager[None]:
-        """Context in which the RoI losses have the weights of the class balance."""
-        if self.class_balance is None or not self.class_balance.g2:
-            return nullcontext()
-        return weighted_foreground(self.student, self.class_balance.weights())

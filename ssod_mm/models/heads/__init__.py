@@ -7,7 +7,6 @@ from ssod_mm.models.heads.quality import (
     SCORE_FACTORS,
     LocQualityHead,
     ranking_scores,
-    with_quality,
 )
 
 __all__ = [
@@ -20,5 +19,4 @@ __all__ = [
     "LocQualityHead",
     "PriorLinear",
     "ranking_scores",
-    "with_quality",
 ]

@@ -23,6 +23,7 @@ from ssod_mm.maths.gaussians import (
     localization_quality,
 )
 from ssod_mm.maths.reweighting import REG_NORMS
+from ssod_mm.models.heads.answers import PseudoLossHead
 from ssod_mm.models.heads.quality import LocQualityHead
 
 
@@ -58,7 +59,7 @@ class GaussianLinear(nn.Linear):
         return torch.cat([super().forward(features), self.log_var(features)], dim=1)
 
 
-class GaussianBoxBranch:
+class GaussianBoxBranch(PseudoLossHead):
     """Mixin: a box branch with log variances, trained by the KL loss.
 
     :meth:`loss` is for true boxes. :meth:`unlabelled_loss` is the loss for pseudo

@@ -45,25 +45,6 @@ def ranking_scores(cls_scores: Tensor, loc_scores: Tensor, factor: str) -> Tenso
     )
 
 
-def with_quality(instances: InstanceData) -> InstanceData:
-    """Detections that surely have ``cls_scores`` and ``loc_scores``.
-
-    MMDetection answers a batch without any proposal before it asks the box head, and
-    heads without the mixin know no quality: there p is ``scores`` and v is 1.
-
-    Args:
-        instances: detections of one image with ``scores``; changed in place.
-
-    Returns:
-        The same object.
-    """
-    if "cls_scores" not in instances:
-        instances.cls_scores = instances.scores.clone()
-    if "loc_scores" not in instances:
-        instances.loc_scores = torch.ones_like(instances.scores)
-    return instances
-
-
 class LocQualityHead:
     """Mixin: detections with ``cls_scores`` (p), ``loc_scores`` (v) and their rank.
 
