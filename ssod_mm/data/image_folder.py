@@ -169,6 +169,8 @@ def image_names(
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Height and width of an image as loaded, that is, turned as its EXIF says."""
+    if not Path(path).is_file():
+        raise OSError(f"{path} is no regular file")
     with Image.open(path) as image:
         width, height = image.size
         turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5

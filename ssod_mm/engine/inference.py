@@ -117,17 +117,19 @@ def predict_images(
 
     Yields:
         The prediction with boxes in pixels of the image file, or None, after a
-        warning that names it, for a file that cannot be read.
+        warning that names it, for an image that cannot be read, or whose shape the
+        pipeline or the detector cannot take.
     """
     pipeline = Compose(get_test_pipeline_cfg(cfg))
     for number, path in enumerate(paths, start=1):
         try:
             item = pipeline({"img_path": str(path), "img_id": number})
-        except (OSError, ValueError) as error:
-            print_log(f"left out: {error}", logger="current", level=logging.WARNING)
-            item = None
-        if item is None:
-            yield None
-            continue
-        batch = {key: [item[key]] for key in ("inputs", "data_samples")}
-        yield model.test_step(batch)[0]
+            batch = item and {key: [item[key]] for key in ("inputs", "data_samples")}
+            prediction = batch and model.test_step(batch)[0]
+        except Exception as error:  # OpenCV, mmcv and torch each have their own
+            reason = " ".join(str(error).split())
+            where = "" if str(path) in reason else f"image {path}: "
+            text = f"left out: {where}{reason[:300]}"
+            print_log(text, logger="current", level=logging.WARNING)
+            prediction = None
+        yield prediction

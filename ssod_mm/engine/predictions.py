@@ -12,7 +12,12 @@ from mmengine.config import Config
 from mmengine.utils import track_iter_progress
 
 from ssod_mm.data.image_folder import EXTENSIONS
-from ssod_mm.engine.inference import load_detector, predict_images
+from ssod_mm.durable import write_durably
+from ssod_mm.engine.inference import (
+    evaluated_model,
+    load_detector,
+    predict_images,
+)
 from ssod_mm.evaluation.drawing import draw_detections
 
 
@@ -43,15 +48,17 @@ def predict_files(
 
     Raises:
         FileNotFoundError: no such checkpoint or source.
-        ValueError: checkpoint and config do not fit, ``score_thr`` out of range, or no
-            image could be read.
+        ValueError: checkpoint and config do not fit, ``score_thr`` out of range, an
+            output would overwrite an image, or no image could be read.
     """
     if not 0 <= score_thr <= 1:
         raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+    which = which or evaluated_model(cfg)
     pairs = image_files(sources)
+    out = Path(out)
+    check_outputs(pairs, out)
     model = load_detector(cfg, checkpoint, which, device)
     classes = model.dataset_meta["classes"]
-    out = Path(out)
     predictions = []
     samples = predict_images(model, cfg, [path for path, _ in pairs])
     for (path, name), sample in track_iter_progress(
@@ -61,13 +68,34 @@ def predict_files(
             predictions.append((name, sample))
             draw_detections(path, sample, classes, score_thr, out / "drawn" / name)
     if not predictions:
-        raise ValueError(f"none of the {len(pairs)} images could be read")
+        raise ValueError(
+            f"none of the {len(pairs)} images could be read; the warnings above say why"
+        )
     content = coco_content(predictions, classes, score_thr)
-    (out / "predictions.json").write_text(json.dumps(content))
+    write_durably(out / "predictions.json", json.dumps(content))
     return (
         f"{which}: {len(content['annotations'])} detections on {len(predictions)} "
         f"images in {out}; {len(pairs) - len(predictions)} images left out"
     )
+
+
+def check_outputs(pairs: Sequence[tuple[Path, Path]], out: Path) -> None:
+    """Refuse an output folder whose drawings would overwrite an image.
+
+    Args:
+        pairs: as of :func:`image_files`.
+        out: the output folder.
+
+    Raises:
+        ValueError: names the image.
+    """
+    inputs = {path.resolve() for path, _ in pairs}
+    for _, name in pairs:
+        drawing = out / "drawn" / name
+        if drawing.resolve() in inputs:
+            raise ValueError(
+                f"--out {out} would overwrite the image {drawing}: choose another one"
+            )
 
 
 def image_files(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
@@ -88,7 +116,9 @@ def image_files(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
     for source in map(Path, sources):
         if source.is_dir():
             found = sorted(
-                path for path in source.rglob("*") if path.suffix.lower() in EXTENSIONS
+                path
+                for path in source.rglob("*")
+                if path.suffix.lower() in EXTENSIONS and path.is_file()
             )
             if not found:
                 raise ValueError(f"{source} holds no image ({', '.join(EXTENSIONS)})")

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import cv2
@@ -123,3 +124,33 @@ def test_image_files(images, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no image"):
         image_files([tmp_path / "empty"])
+
+
+def test_odd_images_are_left_out_named_and_counted(
+    trained, images, tmp_path, capsys, monkeypatch
+):
+    _, config, weights = trained
+    warnings = []
+    monkeypatch.setattr(
+        "ssod_mm.engine.inference.print_log", lambda text, **_: warnings.append(text)
+    )
+    cv2.imwrite(str(images / "flat.png"), np.zeros((1, 20000, 3), np.uint8))
+    cv2.imwrite(str(images / "thin.png"), np.zeros((20000, 1, 3), np.uint8))
+    os.mkfifo(images / "pipe.png")
+    call_tool("predict", config, weights, images, "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert {"flat.png", "thin.png", "broken.jpg"} == {
+        name for name in ("flat.png", "thin.png", "broken.jpg") if name in str(warnings)
+    }
+    assert "3 images left out" in said
+    assert "teacher: " in said
+
+
+def test_an_image_is_never_overwritten(trained, images, tmp_path, capsys):
+    _, config, weights = trained
+    before = (images / "a.jpg").read_bytes()
+    shutil.copytree(images, tmp_path / "drawn")
+    with pytest.raises(SystemExit):
+        call_tool("predict", config, weights, tmp_path / "drawn", "--out", tmp_path)
+    assert "would overwrite the image" in capsys.readouterr().err
+    assert (tmp_path / "drawn" / "a.jpg").read_bytes() == before
