@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from mmdet.datasets.api_wrappers import COCO
 from mmengine import fileio
 
 CocoDocument = dict[str, Any]
+LARGEST_SIDE = 2**31
 
 
 @dataclass
@@ -89,7 +91,8 @@ def read_coco_json(
         key: config key or option that names the file, for messages.
 
     Returns:
-        The document; ``annotations`` is a list, empty where the file has none.
+        The document; ``annotations`` is a list, empty where the file has none, and
+        each has an id.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -117,6 +120,11 @@ def read_coco_json(
     _check_entries(document, "images", "image", path)
     _check_entries(document, "categories", "category", path)
     _check_entries(document, "annotations", "annotation", path)
+    used = [a["id"] for a in document["annotations"] if "id" in a]
+    free = itertools.count(1 + max(used, default=0))
+    for annotation in document["annotations"]:
+        if "id" not in annotation:
+            annotation["id"] = next(free)
     return document
 
 
@@ -131,7 +139,7 @@ def _check_entries(
     entries = document[part]
     if not isinstance(entries, list):
         raise ValueError(f'{path}: "{part}" must be a list, not {_kind(entries)}')
-    whole = ("image_id", "category_id") if what == "annotation" else ("id",)
+    whole = ("id", "image_id", "category_id") if what == "annotation" else ("id",)
     text = {"image": ("file_name",), "category": ("name",)}.get(what, ())
     for position, entry in enumerate(entries):
         if type(entry) is not dict:
@@ -183,7 +191,7 @@ def check_images(document: CocoDocument, path: str) -> None:
         for field in ("width", "height"):
             size = image[field]
             whole = type(size) in (int, float) and math.isfinite(size)
-            if not whole or size < 1 or size != int(size):
+            if not whole or not 1 <= size < LARGEST_SIDE or size != int(size):
                 raise _wrong_field(
                     image, field, "a whole number of pixels", "image", position, path
                 )
@@ -337,6 +345,8 @@ def clean_annotations(
                     "in the data set to leave such boxes out"
                 )
             counts.malformed += 1
+        elif annotation.get("iscrowd", 0) not in (0, 1):
+            raise ValueError(f"{where} has iscrowd {annotation['iscrowd']!r}: 0 or 1")
         elif not counts.count_useless(bbox, images[image_id]):
             kept.append(_completed(annotation, ignore_difficult))
     _check_share(document["annotations"], counts, path)
@@ -361,6 +371,46 @@ def _check_share(annotations: list[dict], counts: BoxCounts, path: str) -> None:
         f"{path}: {counts.unusable} of its {len(annotations)} annotations cannot be "
         f"used: {counts}. Correct the file"
     )
+
+
+def check_truth(document: CocoDocument, path: str) -> CocoDocument:
+    """A document that detections are compared with; its boxes are left as they are.
+
+    Boxes of any size count, as in pycocotools. A missing area or ``iscrowd`` is filled
+    in.
+
+    Args:
+        document: parsed COCO json.
+        path: its file, for messages.
+
+    Raises:
+        ValueError: an image, a category or a box is not usable; names it.
+    """
+    check_images(document, path)
+    json_classes(document, path)
+    images = {image["id"] for image in document["images"]}
+    categories = {category["id"] for category in document["categories"]}
+    complete, seen = [], set()
+    for annotation in document["annotations"]:
+        where = f"{path}: annotation {annotation.get('id')}"
+        for key, known in (("image_id", images), ("category_id", categories)):
+            if annotation.get(key) not in known:
+                raise ValueError(
+                    f"{where} has {key} {annotation.get(key)}, which is not in the file"
+                )
+        if not _is_box(annotation.get("bbox")):
+            raise ValueError(
+                f"{where} has bbox {annotation.get('bbox')}: it must be [x, y, width, "
+                "height] with sizes that are not negative"
+            )
+        if annotation.get("iscrowd", 0) not in (0, 1):
+            raise ValueError(f"{where} has iscrowd {annotation['iscrowd']!r}: 0 or 1")
+        completed = {"iscrowd": 0, **_completed(annotation, ignore_difficult=False)}
+        if completed["id"] in seen:
+            raise ValueError(f"{where} has an id that occurs more than once")
+        seen.add(completed["id"])
+        complete.append(completed)
+    return {**document, "annotations": complete}
 
 
 def coco_index(document: CocoDocument) -> COCO:

@@ -216,7 +216,9 @@ def make_splits(
         )
     image_ids = [image["id"] for image in coco["images"]]
     known = set(image_ids)
-    coco["annotations"] = [a for a in coco["annotations"] if a["image_id"] in known]
+    coco["annotations"] = [
+        a for a in coco["annotations"] if a.get("image_id") in known
+    ]
     if index_list is None:
         splits = [seeded_split(image_ids, p, f, seed) for p in percents for f in folds]
     else:

@@ -17,9 +17,8 @@ from mmengine.logging import MMLogger
 
 from ssod_mm.coco_json import (
     CocoDocument,
-    check_images,
+    check_truth,
     coco_index,
-    json_classes,
     match_classes,
     read_coco_json,
 )
@@ -109,8 +108,7 @@ class FastCocoMetric(CocoMetric):
         super().__init__(ann_file=None, **kwargs)
         if ann_file is not None:
             document = read_coco_json(ann_file, self.backend_args, "the evaluator's")
-            check_images(document, ann_file)
-            json_classes(document, ann_file)
+            document = check_truth(document, ann_file)
             if not document["annotations"] and not self.format_only:
                 raise ValueError(
                     f"{ann_file} holds no annotation: nothing can be evaluated; name "

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.coco_json import (
-    check_images,
+    check_truth,
     json_classes,
     match_classes,
     read_coco_json,
@@ -146,7 +146,7 @@ def _read(path: Path, config_key: str) -> dict:
             "the hook from custom_hooks."
         )
     content = read_coco_json(path, key=config_key)
-    check_images(content, str(path))
+    content = check_truth(content, str(path))
     if not content["annotations"]:
         raise ValueError(
             f"{config_key}: {path} holds no annotations. The withheld annotations are "
