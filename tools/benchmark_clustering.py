@@ -103,7 +103,7 @@ def grids() -> list[tuple[int, int]]:
 
 def rpn_candidates(images: int) -> tuple[Drawn, Tensor, Tensor]:
     """Anchors that overlap an object by half, regressed; these anchors; and all."""
-    from ssod_mm.models.dense.statistics import best_overlaps
+    from ssod_mm.models.dense.losses import best_overlaps
 
     generator = torch.Generator().manual_seed(0)
     levels = anchor_generator().grid_priors(grids(), device="cpu")

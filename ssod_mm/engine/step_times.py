@@ -18,10 +18,10 @@ import torch
 Step = Callable[[dict], None]
 # Functions by the names that they are called by; none calls another.
 DENSE_PARTS = {
-    "clustering": ("anchor_clusters.nms_clusters", "rcnn.nms_clusters"),
-    "mapping": ("clusters.clusters_in",),
-    "matching": ("anchor_lessons.matched_rows",),
-    "statistics": ("rcnn.assignment_shares", "cluster_losses.rank_agreement"),
+    "clustering": ("anchors.nms_clusters", "rcnn.nms_clusters"),
+    "mapping": ("guidance.clusters_in",),
+    "matching": ("anchors.matched_rows",),
+    "statistics": ("rcnn.assignment_shares", "losses.rank_agreement"),
 }
 
 

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssod_mm.models.dense.cluster_losses import Lesson, lesson_losses
-from ssod_mm.models.dense.rcnn import student_lesson
-from ssod_mm.models.dense.sampling import sampled_background
+from ssod_mm.models.dense.losses import Targets, cluster_losses, sampled_background
+from ssod_mm.models.dense.rcnn import student_targets
 from ssod_mm.models.dense.settings import DenseStage, stage_settings
 from tests.models.builders import batch, total
 from tests.models.dense_builders import build_dense, guidance_of, missing_gradients
@@ -20,15 +19,15 @@ BACKGROUND = [1, 3, 5, 6, 8, 7]
 ROWS = [2, 4, 4, 10]
 
 
-def lesson():
+def targets():
     background = torch.zeros(len(IMAGES), dtype=torch.bool)
     background[BACKGROUND] = True
-    return Lesson(
+    return Targets(
         rows=torch.tensor(ROWS),
         labels=torch.tensor([0, 1, 2, 0]),
         scores=torch.tensor([0.9, 0.6, 0.5, 0.8]),
         clusters=torch.tensor([0, 1, 2, 3]),
-        targets=torch.arange(16.0).reshape(4, 4),
+        boxes=torch.arange(16.0).reshape(4, 4),
         num_clusters=4,
         background=background,
     )
@@ -37,7 +36,7 @@ def lesson():
 @pytest.mark.parametrize("limit", [1, 2, 4])
 def test_every_image_keeps_its_candidates_and_some_background(limit):
     torch.manual_seed(0)
-    whole = lesson()
+    whole = targets()
     made, used = sampled_background(whole, IMAGES, 3, limit)
     assert used[made.rows].tolist() == ROWS
     background = used[made.background]
@@ -54,18 +53,18 @@ def losses(made, logits, stage):
     def box_loss(rows, targets, labels):
         return targets.sum(1) + logits[rows].sum(1)
 
-    return lesson_losses(logits, box_loss, made, stage, (2.0, 0.25))[0]
+    return cluster_losses(logits, box_loss, made, stage, (2.0, 0.25))[0]
 
 
 @pytest.mark.parametrize("norm", ["foreground", "all"])
 def test_the_losses_have_the_same_mean(norm):
     stage = DenseStage(background_norm=norm)
     logits = torch.randn(len(IMAGES), 3, generator=torch.manual_seed(1))
-    want = losses(lesson(), logits, stage)
+    want = losses(targets(), logits, stage)
     torch.manual_seed(0)
     drawn = []
     for _ in range(600):
-        made, used = sampled_background(lesson(), IMAGES, 3, 2)
+        made, used = sampled_background(targets(), IMAGES, 3, 2)
         drawn.append(losses(made, logits[used], stage))
     for name in ("reg", "rank"):
         assert all(one[name].item() == pytest.approx(want[name]) for one in drawn)
@@ -79,7 +78,7 @@ def test_every_background_prior_is_drawn_alike():
     torch.manual_seed(0)
     hits = torch.zeros(len(IMAGES))
     for _ in range(1000):
-        made, used = sampled_background(lesson(), IMAGES, 3, 2)
+        made, used = sampled_background(targets(), IMAGES, 3, 2)
         hits[used[made.background]] += 1
     first = [row for row in BACKGROUND if IMAGES[row] == 0]
     assert hits[first].tolist() == pytest.approx([400] * 5, abs=70)
@@ -87,11 +86,11 @@ def test_every_background_prior_is_drawn_alike():
 
 
 def test_without_priors_nothing_is_drawn():
-    empty = lesson()
-    empty = Lesson(
+    empty = targets()
+    empty = Targets(
         **{
             name: getattr(empty, name)[:0]
-            for name in ("rows", "labels", "scores", "clusters", "targets")
+            for name in ("rows", "labels", "scores", "clusters", "boxes")
         },
         num_clusters=0,
         background=empty.background[:0],
@@ -119,7 +118,7 @@ def test_the_head_sees_no_more_than_it_learns_from():
     head.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     losses = model.loss(*batch())
     found, moved, _ = guidance_of(model)
-    taught = student_lesson(moved.extra, model.stages["rcnn"]).rows.unique()
+    taught = student_targets(moved.extra, model.stages["rcnn"]).rows.unique()
     assert seen[-1] <= len(taught) + 2 * 3 < len(found.extra.proposals)
     assert losses["unsup_loss_cls"] > 0
 

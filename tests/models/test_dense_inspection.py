@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ssod_mm.models.dense.rcnn import student_lesson
-from ssod_mm.models.dense.statistics import assignment_masks
+from ssod_mm.models.dense.losses import assignment_masks
+from ssod_mm.models.dense.rcnn import student_targets
 from tests.models.builders import batch
 from tests.models.dense_builders import build_dense, retina_cfg
 
@@ -35,10 +35,10 @@ def test_disagreements_against_a_loop():
     with torch.no_grad():
         weak = model.teacher_guidance(inputs["unsup_teacher"], views[0])
     strong = model.to_student_view(weak, *views).extra
-    lesson = student_lesson(strong, model.stages["rcnn"])
+    targets = student_targets(strong, model.stages["rcnn"])
     found = strong.stages["rcnn"]
-    overlaps, ambiguous, suppressed = assignment_masks(strong, lesson, 0.5)
-    taught = set(lesson.rows.tolist())
+    overlaps, ambiguous, suppressed = assignment_masks(strong, targets, 0.5)
+    taught = set(targets.rows.tolist())
     assert suppressed.any()
     for row, box in enumerate(strong.proposals):
         best = 0.0
@@ -54,7 +54,7 @@ def test_disagreements_against_a_loop():
         assert overlaps[row].item() == pytest.approx(best, abs=1e-4)
         assigned = best >= 0.5 and bool(strong.proposals_seen[row])
         assert bool(ambiguous[row]) == (row in taught and not assigned)
-        assert bool(suppressed[row]) == (assigned and bool(lesson.background[row]))
+        assert bool(suppressed[row]) == (assigned and bool(targets.background[row]))
 
 
 def test_one_stage_detectors_have_no_rcnn_clusters():

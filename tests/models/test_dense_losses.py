@@ -5,9 +5,8 @@ import math
 import pytest
 import torch
 
-from ssod_mm.models.dense.cluster_losses import Lesson, lesson_losses
+from ssod_mm.models.dense.losses import Targets, best_overlaps, cluster_losses
 from ssod_mm.models.dense.settings import DenseStage
-from ssod_mm.models.dense.statistics import best_overlaps
 from ssod_mm.models.heads.focal import FocalRoILoss, PriorLinear
 from tests.models.builders import batch
 from tests.models.dense_builders import build_dense, focal_cfg
@@ -21,15 +20,15 @@ CLUSTERS = [0, 0, 1, 1, 1, 3]  # cluster 2 has lost its candidates
 BACKGROUND = [2, 3, 8]
 
 
-def lesson():
+def targets():
     background = torch.zeros(NUM_ROWS, dtype=torch.bool)
     background[BACKGROUND] = True
-    return Lesson(
+    return Targets(
         rows=torch.tensor(ROWS),
         labels=torch.tensor(LABELS),
         scores=torch.tensor([0.9, 0.6, 0.5, 0.8, 0.7, 0.95]),
         clusters=torch.tensor(CLUSTERS),
-        targets=torch.arange(24.0).reshape(6, 4),
+        boxes=torch.arange(24.0).reshape(6, 4),
         num_clusters=4,
         background=background,
     )
@@ -64,7 +63,7 @@ def slow_losses(logits, made, stage, class_weights):
             / len(mine)
         )
         boxes = [
-            sum(made.targets[i].tolist()) + 10 * ROWS[i] + 100 * LABELS[i] for i in mine
+            sum(made.boxes[i].tolist()) + 10 * ROWS[i] + 100 * LABELS[i] for i in mine
         ]
         reg.append(sum(w * b for w, b in zip(weights, boxes, strict=True)) / len(mine))
         p_s = [1 / (1 + math.exp(-logits[ROWS[i]][LABELS[i]])) for i in mine]
@@ -95,8 +94,8 @@ def slow_losses(logits, made, stage, class_weights):
 def test_losses_equal_the_loop(stage, weighted):
     logits = torch.randn(NUM_ROWS, NUM_CLASSES, generator=torch.manual_seed(0))
     weights = torch.tensor([0.5, 1.0, 3.0]) if weighted else torch.ones(3)
-    made = lesson()
-    got, stats = lesson_losses(
+    made = targets()
+    got, stats = cluster_losses(
         logits, box_loss, made, stage, (2.0, 0.25), weights if weighted else None
     )
     want = slow_losses(logits.tolist(), made, stage, weights.tolist())
@@ -108,16 +107,16 @@ def test_losses_equal_the_loop(stage, weighted):
 def test_few_clusters_do_not_blow_up_the_background():
     logits = torch.zeros(NUM_ROWS, NUM_CLASSES)
     stage = DenseStage(min_foreground=1.0, cls_weight=1.0)
-    made = lesson()
-    floor, _ = lesson_losses(logits, box_loss, made, stage, (2.0, 0.25))
+    made = targets()
+    floor, _ = cluster_losses(logits, box_loss, made, stage, (2.0, 0.25))
     other = DenseStage(background_norm="all")
-    whole, _ = lesson_losses(logits, box_loss, made, other, (2.0, 0.25))
+    whole, _ = cluster_losses(logits, box_loss, made, other, (2.0, 0.25))
     assert floor["cls"].item() == pytest.approx(whole["cls"].item())
 
 
 def test_no_box_target_gives_no_box_loss():
     stage = DenseStage(box_target="none")
-    got, _ = lesson_losses(torch.zeros(9, 3), box_loss, lesson(), stage, (2.0, 0.25))
+    got, _ = cluster_losses(torch.zeros(9, 3), box_loss, targets(), stage, (2.0, 0.25))
     assert got["reg"] == 0
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssod_mm.maths.boxes import warp_boxes
-from ssod_mm.models.dense.anchor_lessons import partners
+from ssod_mm.models.dense.anchors import partners
 from ssod_mm.models.mixing import Mixing
 from tests.models.builders import assert_whole_student_learns, batch, total
 from tests.models.dense_builders import BOTH, build_dense, retina_cfg

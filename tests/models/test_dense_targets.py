@@ -7,8 +7,8 @@ import torch
 from mmdet.models.task_modules import AnchorGenerator
 from mmengine.config import ConfigDict
 
-from ssod_mm.models.dense.anchor_lessons import anchor_lesson, matched_rows
-from ssod_mm.models.dense.rcnn import student_lesson
+from ssod_mm.models.dense.anchors import anchor_targets, matched_rows
+from ssod_mm.models.dense.rcnn import student_targets
 from ssod_mm.models.dense.settings import DenseStage
 from tests.models.builders import batch, total
 from tests.models.dense_builders import (
@@ -83,17 +83,17 @@ def test_equal_views_teach_what_nms_kept():
     model = build_dense(BOTH, min_box_wh=(0.0, 0.0), min_visible=0.0)
     found, moved, _ = guidance_of(model)
     weak, strong = found.extra.stages["rcnn"], moved.extra.stages["rcnn"]
-    lesson = student_lesson(moved.extra, model.stages["rcnn"])
+    targets = student_targets(moved.extra, model.stages["rcnn"])
     torch.testing.assert_close(strong.kept_boxes, weak.kept_boxes, atol=1e-3, rtol=0)
-    assert len(lesson.rows) == int(strong.alive[weak.clusters].sum()) > 5
+    assert len(targets.rows) == int(strong.alive[weak.clusters].sum()) > 5
     for row, label, cluster, target in zip(
-        lesson.rows, lesson.labels, lesson.clusters, lesson.targets, strict=True
+        targets.rows, targets.labels, targets.clusters, targets.boxes, strict=True
     ):
         kept = weak.kept[cluster]
         assert label == weak.labels[kept]
         torch.testing.assert_close(target, weak.boxes[kept], atol=1e-3, rtol=0)
         assert moved.extra.proposal_images[row] == weak.images[kept]
-        assert not lesson.background[row]
+        assert not targets.background[row]
     rows, iou = matched_rows(
         model.student.rpn_head,
         [(8, 12), (4, 6), (2, 3)],
@@ -148,20 +148,20 @@ def test_hidden_kept_boxes_teach_nothing():
     _, moved, _ = guidance_of(model, erased_patches=patches)
     assert len(moved.extra.stages["rcnn"]) > 0
     assert not moved.extra.stages["rcnn"].alive.any()
-    lesson = student_lesson(moved.extra, model.stages["rcnn"])
-    assert len(lesson.rows) == 0
-    assert not lesson.background.any()
+    targets = student_targets(moved.extra, model.stages["rcnn"])
+    assert len(targets.rows) == 0
+    assert not targets.background.any()
 
 
 def test_own_boxes_are_each_candidates_own():
     model = build_dense(dict(rcnn=dict(box_target="own")))
     _, moved, _ = guidance_of(model)
     clusters = moved.extra.stages["rcnn"]
-    lesson = student_lesson(moved.extra, model.stages["rcnn"])
+    targets = student_targets(moved.extra, model.stages["rcnn"])
     taught = (
         clusters.alive[clusters.clusters] & moved.extra.proposals_seen[clusters.rows]
     )
-    torch.testing.assert_close(lesson.targets, clusters.boxes[taught])
+    torch.testing.assert_close(targets.boxes, clusters.boxes[taught])
     assert not torch.equal(clusters.boxes, clusters.kept_boxes[clusters.clusters])
 
 
@@ -175,9 +175,9 @@ def test_own_boxes_outside_the_view_give_way_to_the_kept_one():
     boxes[~kept, 0::2] += 200  # to the right of all views
     found.extra.stages["rcnn"] = replace(mine, boxes=boxes)
     moved = model.to_student_view(found, batch()[1]["unsup_teacher"], samples)
-    lesson = student_lesson(moved.extra, model.stages["rcnn"])
-    own = moved.extra.stages["rcnn"].kept_boxes[lesson.clusters]
-    torch.testing.assert_close(lesson.targets, own)
+    targets = student_targets(moved.extra, model.stages["rcnn"])
+    own = moved.extra.stages["rcnn"].kept_boxes[targets.clusters]
+    torch.testing.assert_close(targets.boxes, own)
     assert not kept.all()
 
 
@@ -231,13 +231,13 @@ def test_background_anchors_are_partners_of_the_teachers(ignore_thr):
         }
         want += [row in clear - looked_at for row in range(len(mapped))]
     stage = model.stages["rpn"]
-    lesson, _ = anchor_lesson(rpn, grids, strong, moved.extra.stages["rpn"], stage)
-    assert lesson.background.tolist() == want
-    everything, _ = anchor_lesson(
+    targets, _ = anchor_targets(rpn, grids, strong, moved.extra.stages["rpn"], stage)
+    assert targets.background.tolist() == want
+    everything, _ = anchor_targets(
         rpn, grids, strong, moved.extra.stages["rpn"], replace(stage, background="all")
     )
     assert 0 < sum(want) < everything.background.sum()
-    assert not (lesson.background & ~everything.background).any()
+    assert not (targets.background & ~everything.background).any()
 
 
 def test_equal_views_teach_the_rpn_what_nms_kept():
@@ -247,28 +247,28 @@ def test_equal_views_teach_the_rpn_what_nms_kept():
     grids = [(8, 12), (4, 6), (2, 3)]
     weak, stage = found.extra.stages["rpn"], model.stages["rpn"]
     rpn = model.student.rpn_head
-    lesson, anchors = anchor_lesson(
+    targets, anchors = anchor_targets(
         rpn, grids, strong, moved.extra.stages["rpn"], stage
     )
     taught = moved.extra.stages["rpn"].alive[weak.clusters]
-    assert lesson.rows.tolist() == weak.rows[taught].tolist()
+    assert targets.rows.tolist() == weak.rows[taught].tolist()
     want = torch.ones(len(anchors), dtype=torch.bool).index_fill(0, weak.rows, False)
-    assert torch.equal(lesson.background, want)
+    assert torch.equal(targets.background, want)
     kept = weak.boxes[weak.kept[weak.clusters[taught]]]
-    torch.testing.assert_close(lesson.targets, kept, atol=1e-3, rtol=0)
+    torch.testing.assert_close(targets.boxes, kept, atol=1e-3, rtol=0)
 
 
 def test_unsure_candidates_are_neither_taught_nor_background():
     sure = build_dense(dict(rcnn=dict(tau=0.6)))
     unsure = build_dense(dict(rcnn=dict(tau=0.6, ignore_thr=0.3)))
-    lessons = []
+    both = []
     for model in (sure, unsure):
         _, moved, _ = guidance_of(model)
-        lessons.append(student_lesson(moved.extra, model.stages["rcnn"]))
-    assert torch.equal(lessons[0].rows, lessons[1].rows)
-    dropped = lessons[0].background & ~lessons[1].background
+        both.append(student_targets(moved.extra, model.stages["rcnn"]))
+    assert torch.equal(both[0].rows, both[1].rows)
+    dropped = both[0].background & ~both[1].background
     assert dropped.any()
-    assert not (lessons[1].background & ~lessons[0].background).any()
+    assert not (both[1].background & ~both[0].background).any()
 
 
 def test_fewer_proposals():

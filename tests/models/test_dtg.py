@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ssod_mm.models import class_balance
-from ssod_mm.models.dense import cluster_losses
+from ssod_mm.models.dense import losses as dense_losses
+from ssod_mm.models.detectors import mean_teacher
 from tests.models.builders import batch, cascade_cfg, one_stage_cfg, total
 from tests.models.dense_builders import (
     BOTH,
@@ -68,16 +69,19 @@ def test_a_process_without_unlabelled_images_joins_the_reductions(monkeypatch, b
         calls.append(counts.shape)
         return counts
 
-    monkeypatch.setattr(cluster_losses, "reduce_mean", noted)
+    monkeypatch.setattr(dense_losses, "reduce_mean", noted)
     monkeypatch.setattr(class_balance, "all_reduce", noted)
+    monkeypatch.setattr(mean_teacher, "all_reduce", noted)
     model = build_dense(BOTH, class_balance=balance)
     inputs, samples = batch()
     model.loss(inputs, samples)
     asked = calls.copy()
     calls.clear()
     model.loss({"sup": inputs["sup"]}, {"sup": samples["sup"]})
+    # in the same order, too
     assert calls == asked
-    assert len(calls) == (2 if balance is None else 3)
+    assert len(calls) == (3 if balance is None else 4)
+    assert len({tuple(shape) for shape in calls[-2:]}) == 2
 
 
 @pytest.mark.parametrize("rcnn", ["dense", "sparse"])

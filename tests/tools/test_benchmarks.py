@@ -9,7 +9,7 @@ import pytest
 
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.engine.step_times import part_costs, timed_calls
-from ssod_mm.models.dense import anchor_lessons
+from ssod_mm.models.dense import anchors
 from tests.config_runs import make_layouts, shrink
 from tests.tools.semi_checkpoints import call_tool
 
@@ -61,14 +61,14 @@ def test_beside_another_config(config, tmp_path, capsys):
 
 
 def test_calls_are_timed_only_inside(monkeypatch):
-    monkeypatch.setattr(anchor_lessons, "box_areas", lambda value: sleep(0.02) or value)
-    before = anchor_lessons.box_areas
-    name = "ssod_mm.models.dense.anchor_lessons.box_areas"
+    monkeypatch.setattr(anchors, "box_areas", lambda value: sleep(0.02) or value)
+    before = anchors.box_areas
+    name = "ssod_mm.models.dense.anchors.box_areas"
     with timed_calls({"areas": [name], "none": []}) as spent:
-        assert [anchor_lessons.box_areas(value) for value in (3, 4)] == [3, 4]
-    assert anchor_lessons.box_areas is before
+        assert [anchors.box_areas(value) for value in (3, 4)] == [3, 4]
+    assert anchors.box_areas is before
     after = spent["areas"]
-    anchor_lessons.box_areas(5)
+    anchors.box_areas(5)
     assert spent["areas"] == after >= 0.04
     assert spent["none"] == 0
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ssod_mm.maths.boxes import are_large
-from ssod_mm.models.dense.mixing import mixed_guidance
 from ssod_mm.models.dense.settings import DenseStage
-from ssod_mm.models.geometry import Findings, ViewMap
-from ssod_mm.models.mixed_views import MixedViews
 
 
 @dataclass(frozen=True)
@@ -65,37 +61,6 @@ class Clusters:
     def __len__(self) -> int:
         """Number of clusters."""
         return len(self.kept)
-
-
-@dataclass(frozen=True)
-class DenseGuidance(Findings):
-    """What the teacher's NMS says, beside the kept boxes of the last stage.
-
-    Attributes:
-        stages: clusters of each dense stage.
-        proposals: (P, 4) RoIs of the R-CNN stage, all images; None in one-stage ones.
-        proposal_images: (P,) their images.
-        proposals_seen: (P,) whether they are visible in the frame.
-    """
-
-    stages: dict[str, Clusters]
-    proposals: Tensor | None = None
-    proposal_images: Tensor | None = None
-    proposals_seen: Tensor | None = None
-
-    def to_student_view(self, views: ViewMap) -> DenseGuidance:
-        """The same clusters; those whose kept box is not visible are marked."""
-        stages = {k: clusters_in(views, found) for k, found in self.stages.items()}
-        proposals, seen = self.proposals, None
-        if proposals is not None:
-            proposals, seen = views(proposals, self.proposal_images)
-        return replace(self, stages=stages, proposals=proposals, proposals_seen=seen)
-
-    def to_mixed_views(
-        self, mixed: MixedViews, min_box_wh: tuple[float, float]
-    ) -> DenseGuidance:
-        """The same in mosaics, see :func:`mixed_guidance`."""
-        return mixed_guidance(self, mixed, min_box_wh)
 
 
 def class_floors(
@@ -170,31 +135,3 @@ def kept_instances(found: Clusters, num_images: int) -> list[InstanceData]:
     kept.labels = found.labels[found.kept]
     images = found.images[found.kept]
     return [kept[images == number] for number in range(num_images)]
-
-
-def clusters_in(views: ViewMap, found: Clusters) -> Clusters:
-    """Clusters in other views; ``alive`` says what is left of them.
-
-    Args:
-        views: the map from the clusters' views to the others.
-        found: the clusters.
-    """
-    images = found.images
-    kept, alive = views(found.kept_boxes, images[found.kept])
-    boxes = views.clipped(found.boxes, images)
-    is_large = are_large(boxes, views.min_box_wh)[:, None]
-    all_priors = found.all_priors
-    if all_priors is not None:
-        numbers = torch.arange(len(all_priors), device=all_priors.device)
-        flat = numbers.repeat_interleave(all_priors.shape[1])
-        mapped = views.unclipped(all_priors.flatten(0, 1), flat)
-        all_priors = mapped.reshape(all_priors.shape)
-    return replace(
-        found,
-        priors=views.unclipped(found.priors, images),
-        boxes=torch.where(is_large, boxes, kept[found.clusters]),
-        kept_boxes=kept,
-        alive=alive,
-        unsure_priors=views.unclipped(found.unsure_priors, found.unsure_images),
-        all_priors=all_priors,
-    )

@@ -8,10 +8,10 @@ from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 
 from ssod_mm.maths.ranking import cluster_ranks
-from ssod_mm.models.dense.clusters import DenseGuidance
-from ssod_mm.models.dense.rcnn import decoded_rois, student_lesson
+from ssod_mm.models.dense.guidance import DenseGuidance
+from ssod_mm.models.dense.losses import assignment_masks
+from ssod_mm.models.dense.rcnn import decoded_rois, student_targets
 from ssod_mm.models.dense.settings import DenseStage
-from ssod_mm.models.dense.statistics import assignment_masks
 from ssod_mm.models.features import Features
 
 
@@ -43,7 +43,7 @@ def candidates_of_both(
         and the student's in strong-view pixels, with ``scores`` of the cluster's
         class, ``labels``, ``cluster`` and ``rank`` within it, 0 for the best.
     """
-    lesson = student_lesson(strong, stage)
+    targets = student_targets(strong, stage)
     found = weak.stages["rcnn"]
     alive = strong.stages["rcnn"].alive[found.clusters]
     taught = alive & strong.proposals_seen[found.rows]
@@ -53,12 +53,12 @@ def candidates_of_both(
     boxes, probs, _ = decoded_rois(roi_head, features, rois, samples)
     views = []
     for bboxes, scores in (
-        (found.boxes[taught], lesson.scores),
-        (boxes[lesson.rows, lesson.labels], probs[lesson.rows, lesson.labels]),
+        (found.boxes[taught], targets.scores),
+        (boxes[targets.rows, targets.labels], probs[targets.rows, targets.labels]),
     ):
-        made = InstanceData(bboxes=bboxes, scores=scores, labels=lesson.labels)
-        made.cluster = lesson.clusters
-        made.rank = cluster_ranks(scores, lesson.clusters, lesson.num_clusters)
+        made = InstanceData(bboxes=bboxes, scores=scores, labels=targets.labels)
+        made.cluster = targets.clusters
+        made.rank = cluster_ranks(scores, targets.clusters, targets.num_clusters)
         made.images = found.images[taught]
         views.append(_split(made, len(samples)))
     return views[0], views[1]
@@ -81,8 +81,8 @@ def disagreements(
         with a kept box, and ``suppressed``: assignment makes them foreground and the
         clusters background; the others are ambiguous, the reverse.
     """
-    lesson = student_lesson(strong, stage)
-    overlaps, ambiguous, suppressed = assignment_masks(strong, lesson, pos_iou_thr)
+    targets = student_targets(strong, stage)
+    overlaps, ambiguous, suppressed = assignment_masks(strong, targets, pos_iou_thr)
     apart = ambiguous | suppressed
     made = InstanceData(bboxes=strong.proposals[apart], overlaps=overlaps[apart])
     made.suppressed = suppressed[apart]

@@ -10,20 +10,16 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ssod_mm.maths.clustering import nms_clusters
-from ssod_mm.models.dense.cluster_losses import (
-    Lesson,
-    cluster_lesson,
-    lesson_losses,
+from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
+from ssod_mm.models.dense.guidance import DenseGuidance
+from ssod_mm.models.dense.losses import (
+    Targets,
+    assignment_shares,
+    cluster_losses,
+    cluster_targets,
+    sampled_background,
 )
-from ssod_mm.models.dense.clusters import (
-    Clusters,
-    DenseGuidance,
-    class_floors,
-    gathered,
-)
-from ssod_mm.models.dense.sampling import sampled_background
 from ssod_mm.models.dense.settings import DenseStage
-from ssod_mm.models.dense.statistics import assignment_shares
 from ssod_mm.models.features import Features
 from ssod_mm.models.heads.answers import (
     focal_parameters,
@@ -156,7 +152,7 @@ def decoded_rois(
     return boxes, probs, quality.reshape(len(rois), -1).expand(-1, num_classes)
 
 
-def student_lesson(guidance: DenseGuidance, stage: DenseStage) -> Lesson:
+def student_targets(guidance: DenseGuidance, stage: DenseStage) -> Targets:
     """What the student's R-CNN stage learns about the teacher's proposals.
 
     Proposals that left the strong view or are hidden there teach nothing, nor do those
@@ -169,7 +165,7 @@ def student_lesson(guidance: DenseGuidance, stage: DenseStage) -> Lesson:
     found, seen = guidance.stages["rcnn"], guidance.proposals_seen
     touched = torch.cat([found.rows, found.unsure_rows])
     background = seen.index_fill(0, touched, False)
-    return cluster_lesson(found, found.rows, seen[found.rows], background, stage)
+    return cluster_targets(found, found.rows, seen[found.rows], background, stage)
 
 
 def rcnn_losses(
@@ -191,40 +187,40 @@ def rcnn_losses(
         guidance: mapped to the strong views.
         num_images: images of the batch.
         stage: settings.
-        class_weights_C: see :func:`lesson_losses`.
+        class_weights_C: see :func:`cluster_losses`.
 
     Returns:
-        See :func:`lesson_losses`; the statistics also have those of
+        See :func:`cluster_losses`; the statistics also have those of
         :func:`assignment_shares`.
     """
-    head, boxes = roi_head.bbox_head, guidance.proposals
+    head, proposals = roi_head.bbox_head, guidance.proposals
     images = guidance.proposal_images
-    rois = torch.cat([images[:, None].to(boxes), boxes], dim=1)
-    lesson = student_lesson(guidance, stage)
+    rois = torch.cat([images[:, None].to(proposals), proposals], dim=1)
+    targets = student_targets(guidance, stage)
     pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
-    shares = assignment_shares(guidance, lesson, pos_iou_thr)
+    shares = assignment_shares(guidance, targets, pos_iou_thr)
     if stage.max_background is not None:
-        lesson, used = sampled_background(
-            lesson, images, num_images, stage.max_background
+        targets, used = sampled_background(
+            targets, images, num_images, stage.max_background
         )
         rois = rois[used]
     out = roi_head._bbox_forward(features, rois)
     logits, predicted = out["cls_score"], out["bbox_pred"]
 
-    def box_loss(rows: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    def box_loss(rows: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
         return box_head_rows(
             head,
             predicted[rows].float(),
             rois[rows],
-            targets,
+            boxes,
             labels,
             roi_head.train_cfg,
         )
 
-    losses, stats = lesson_losses(
+    losses, stats = cluster_losses(
         logits,
         box_loss,
-        lesson,
+        targets,
         stage,
         focal_parameters(head),
         class_weights_C,

@@ -18,20 +18,24 @@ from mmdet.utils import OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ssod_mm.models.dense.anchor_clusters import anchor_clusters
-from ssod_mm.models.dense.anchor_heads import check_anchor_head
-from ssod_mm.models.dense.anchor_lessons import anchor_losses
-from ssod_mm.models.dense.cluster_losses import reduced_counts
-from ssod_mm.models.dense.clusters import DenseGuidance, kept_instances
+from ssod_mm.models.dense.anchors import (
+    anchor_clusters,
+    anchor_losses,
+    check_anchor_head,
+)
+from ssod_mm.models.dense.clusters import kept_instances
+from ssod_mm.models.dense.guidance import DenseGuidance
 from ssod_mm.models.dense.inspection import candidates_of_both, disagreements
+from ssod_mm.models.dense.losses import reduced_counts
 from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
 from ssod_mm.models.dense.settings import stage_settings
-from ssod_mm.models.dense.sparse import assigned_anchor_losses, assigned_roi_losses
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import Features
 from ssod_mm.models.graph import zero_through_parameters
 from ssod_mm.models.pseudo_labels import (
     above_threshold,
+    assigned_anchor_losses,
+    assigned_roi_losses,
     detections,
     pseudo_labelled,
 )
@@ -179,11 +183,11 @@ class DenseGuidanceTeacher(MeanTeacher):
         """One for each stage."""
         return len(self.stages)
 
-    def join_reductions(self) -> None:
-        """Take part, also in the sums that normalise each dense stage's losses."""
-        super().join_reductions()
-        for _ in range(sum(one.mode == "dense" for one in self.stages.values())):
-            reduced_counts(next(self.parameters()).new_zeros(3))
+    def join_guided_loss(self) -> None:
+        """Take part in the sums that normalise each dense stage's losses."""
+        for stage in self.stages.values():
+            if stage.mode == "dense":
+                reduced_counts(next(self.parameters()).new_zeros(3))
 
     @torch.no_grad()
     def inspect(

@@ -195,7 +195,11 @@ class MeanTeacher(SemiBaseDetector):
         """Take part in what other processes sum up over their unlabelled images."""
         if self.class_balance is not None:
             self.class_balance.observe([])
+        self.join_guided_loss()
         self.empty_factors([0] * self.num_guided_parts)
+
+    def join_guided_loss(self) -> None:
+        """Take part in what other processes sum up in :meth:`guided_loss`."""
 
     def empty_factors(self, num_targets: Sequence[int]) -> Tensor:
         """Factors on the unlabelled losses: ``empty_weight`` where nothing is taught.

@@ -1,25 +1,128 @@
-"""What the student learns on its anchors from the clusters of the teacher's."""
+"""Dense guidance on anchors: of the RPN, and of one-stage detectors.
+
+The teacher's anchors are clustered by its NMS (:func:`anchor_clusters`). Each finds its
+partner among the student's anchors (:func:`partners`), which learns class and kept box
+of the cluster (:func:`anchor_targets`, :func:`anchor_losses`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
-from mmdet.models.dense_heads import AnchorHead
+from mmdet.models.dense_heads import AnchorHead, RPNHead
 from mmdet.structures import SampleList
 from torch import Tensor
 
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
-from ssod_mm.maths.boxes import box_areas
-from ssod_mm.models.dense.anchor_heads import Maps, flat_maps
-from ssod_mm.models.dense.cluster_losses import (
-    Lesson,
-    cluster_lesson,
-    lesson_losses,
-)
-from ssod_mm.models.dense.clusters import Clusters
+from ssod_mm.maths.boxes import box_areas, clip_boxes
+from ssod_mm.maths.clustering import nms_clusters
+from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
+from ssod_mm.models.dense.losses import Targets, cluster_losses, cluster_targets
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.heads.answers import focal_parameters
+
+Maps = Sequence[Tensor]
+
+
+def check_anchor_head(head: torch.nn.Module, key: str) -> None:
+    """Refuse a head that dense guidance cannot read.
+
+    Args:
+        head: RPN or box head of the detector.
+        key: config key of its stage's settings, for the message.
+
+    Raises:
+        ValueError: no anchors, softmax outputs, or levels of different anchors.
+    """
+    name = type(head).__name__
+    if not isinstance(head, AnchorHead):
+        raise ValueError(
+            f"{key}: dense guidance matches anchors, but {name} has none; use an "
+            f"anchor-based head such as RetinaHead, or set {key}.mode='sparse'."
+        )
+    if not head.use_sigmoid_cls:
+        raise ValueError(
+            f"{key}: dense guidance needs sigmoid scores; set loss_cls.use_sigmoid="
+            f"True in the {name}, or {key}.mode='sparse'."
+        )
+    if len(set(head.prior_generator.num_base_priors)) > 1:
+        raise ValueError(
+            f"{key}: dense guidance needs as many anchors per point on each level of "
+            f"{name}, which has {head.prior_generator.num_base_priors}."
+        )
+
+
+def flat_maps(maps: Maps, channels: int) -> Tensor:
+    """Outputs of all levels (B, N, channels), float32, in the order of the anchors."""
+    return torch.cat(
+        [m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, channels) for m in maps], dim=1
+    ).float()
+
+
+def anchor_clusters(
+    head: AnchorHead,
+    cls_maps: Maps,
+    box_maps: Maps,
+    samples: SampleList,
+    stage: DenseStage,
+    taus_C: Tensor | None = None,
+) -> Clusters:
+    """Clusters of the teacher's anchors, in the weak views.
+
+    Greedy NMS as the head itself would do it, on all candidates: by image and level
+    for an RPN, by image and class for a one-stage detector.
+
+    Args:
+        head: the teacher's head.
+        cls_maps: its class logits per level, (B, A * C, h, w).
+        box_maps: its box outputs per level, (B, A * 4, h, w).
+        samples: data samples of the weak views.
+        stage: settings.
+        taus_C: a threshold for each class in place of ``stage.tau``.
+
+    Returns:
+        The clusters, ``kept`` by falling score.
+    """
+    device = cls_maps[0].device
+    logits = flat_maps(cls_maps, head.cls_out_channels)
+    grids = [m.shape[-2:] for m in cls_maps]
+    per_level = head.prior_generator.grid_priors(grids, device=device)
+    anchors_N4 = torch.cat(per_level)
+    level_N = torch.repeat_interleave(
+        torch.tensor([len(level) for level in per_level])
+    ).to(device)
+    taus_C, floors_C = class_floors(stage, logits.shape[-1], taus_C, logits)
+    images, rows, labels = (logits >= floors_C.logit()).nonzero(as_tuple=True)
+    scores = logits[images, rows, labels].sigmoid()
+    priors = anchors_N4[rows]
+    deltas = flat_maps(box_maps, head.bbox_coder.encode_size)[images, rows]
+    sizes = torch.tensor([s.img_shape[:2] for s in samples], device=device)
+    boxes = clip_boxes(head.bbox_coder.decode(priors, deltas), sizes[images])
+
+    if isinstance(head, RPNHead):
+        groups = images * len(per_level) + level_N[rows]
+    else:
+        groups = images * head.num_classes + labels
+    iou_thr = stage.iou_thr
+    if iou_thr is None:
+        iou_thr = head.test_cfg["nms"]["iou_threshold"]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    counts = (sides > 0).all(1) & (scores >= taus_C[labels])
+    ranks = torch.where(counts, scores, -1.0)
+    kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
+    found = gathered(
+        kept, clusters, images, rows, labels, scores, priors, boxes, len(anchors_N4)
+    )
+    if stage.background == "all":
+        return found
+    metas = [sample.metainfo for sample in samples]
+    _, valid = head.get_anchors(grids, metas, device=device)
+    valid_BN = torch.stack([torch.cat(image) for image in valid])
+    clear_BN = valid_BN & (logits < floors_C.logit()).all(-1)
+    all_priors = anchors_N4.expand(len(samples), -1, -1)
+    return replace(found, all_priors=all_priors, clear=clear_BN)
 
 
 def matched_rows(
@@ -103,13 +206,13 @@ def partners(
     return rows[found.rows], iou[found.rows], rows[found.unsure_rows], hits_R > 0
 
 
-def anchor_lesson(
+def anchor_targets(
     head: AnchorHead,
     grids: Sequence[tuple[int, int]],
     samples: SampleList,
     found: Clusters,
     stage: DenseStage,
-) -> tuple[Lesson, Tensor]:
+) -> tuple[Targets, Tensor]:
     """What the student learns on its own anchors, and the anchors (R, 4).
 
     Background are the anchors of the view's valid area that are partners of anchors
@@ -133,7 +236,7 @@ def anchor_lesson(
     if clear_R is not None:
         background &= clear_R
     background = background.index_fill(0, torch.cat([rows, unsure]), False)
-    return cluster_lesson(found, rows, iou > 0, background, stage), anchors_R4
+    return cluster_targets(found, rows, iou > 0, background, stage), anchors_R4
 
 
 def anchor_losses(
@@ -144,7 +247,7 @@ def anchor_losses(
     found: Clusters,
     stage: DenseStage,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The student's losses on its own anchors, see :func:`anchor_lesson`.
+    """The student's losses on its own anchors, see :func:`anchor_targets`.
 
     Args:
         head: the student's head.
@@ -155,24 +258,24 @@ def anchor_losses(
         stage: settings.
 
     Returns:
-        See :func:`lesson_losses`.
+        See :func:`cluster_losses`.
     """
     logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
     grids = [tuple(m.shape[-2:]) for m in cls_maps]
-    lesson, anchors_R4 = anchor_lesson(head, grids, samples, found, stage)
+    targets, anchors_R4 = anchor_targets(head, grids, samples, found, stage)
     deltas_R4 = flat_maps(box_maps, head.bbox_coder.encode_size).flatten(0, 1)
 
-    def box_loss(rows: Tensor, targets: Tensor, _labels_M: Tensor) -> Tensor:
+    def box_loss(rows: Tensor, boxes: Tensor, _labels_M: Tensor) -> Tensor:
         predicted, priors = deltas_R4[rows], anchors_R4[rows]
         if head.reg_decoded_bbox:
             predicted = head.bbox_coder.decode(priors, predicted)
         else:
-            targets = head.bbox_coder.encode(priors, targets)
-        values = head.loss_bbox(predicted, targets, reduction_override="none")
+            boxes = head.bbox_coder.encode(priors, boxes)
+        values = head.loss_bbox(predicted, boxes, reduction_override="none")
         return values.reshape(len(rows), -1).sum(1)
 
-    losses, stats = lesson_losses(
-        logits, box_loss, lesson, stage, focal_parameters(head)
+    losses, stats = cluster_losses(
+        logits, box_loss, targets, stage, focal_parameters(head)
     )
     scale = getattr(head.loss_cls, "loss_weight", 1.0)
     losses["cls"] = losses["cls"] * scale
