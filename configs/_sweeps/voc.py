@@ -7,6 +7,10 @@ title = "VOC"
 baseline = "supervised"
 methods = dict(
     supervised=dict(config="supervised/supervised_frcnn_r50_72k_voc.py"),
+    soft_teacher=dict(
+        label="SoftTeacher of mmdet",
+        config="soft_teacher/soft_teacher_frcnn_r50_72k_voc.py",
+    ),
     mean_teacher=dict(config="mean_teacher/mean_teacher_frcnn_r50_72k_voc.py"),
     mean_teacher_coco20=dict(
         label="mean teacher, COCO-20",

@@ -1,7 +1,7 @@
 """LER and PRC: Gaussian Faster R-CNN R50-FPN, all labels of COCO and unlabeled2017.
 
 Command: tools/dist_train.sh lerprc/lerprc_gfrcnn_r50_720k_coco_full.py 2
-Published AP: 43.20. Iterations as in Soft Teacher; the paper does not give them.
+Published AP: 43.20. The other reading: iterations as Soft Teacher has them.
 """
 
 _base_ = [

@@ -1,7 +1,8 @@
 """Supervised baseline: Faster R-CNN R50-FPN on VOC07 trainval, tested on VOC07 test.
 
 Command: tools/dist_train.sh supervised/supervised_frcnn_r50_72k_voc.py 8
-Published AP: none in the three papers' VOC tables.
+Published AP50: 76.3 (certainty-aware), 72.20 (LER/PRC), 69.71 (DTG); AP: 42.40, 42.49
+(the last two).
 """
 
 _base_ = [

@@ -1,7 +1,7 @@
 """Supervised baseline: Faster R-CNN R50-FPN, all labels of COCO train2017 ("1x").
 
 Command: tools/dist_train.sh supervised/supervised_frcnn_r50_90k_coco_full.py 8
-Published AP: 37.9 (certainty-aware paper, 3x: 40.2), 40.9 (DTG paper).
+Published AP: 37.9 (certainty-aware paper), 40.9 (DTG paper).
 """
 
 _base_ = [
