@@ -1,7 +1,7 @@
 """Print a config as it would be run: python tools/print_config.py CONFIG [options].
 
-With --diff, only what it changes: against the configs that it inherits from, or
-against another one.
+With --diff, only what it changes: a config against those that it inherits from, a row
+of a sweep (SWEEP:ROW) against the row that it is of, or either against another one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from contextlib import redirect_stdout
 
 from ssod_mm.cli.arguments import add_config_arguments, config_overrides
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import changed_keys, load_config, load_parent
+from ssod_mm.cli.lookup import changed_keys
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.sweep.targets import load_reference, load_target
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -27,21 +28,22 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         const="",
         metavar="OTHER",
-        help="print the differences from OTHER, or from the inherited configs",
+        help="print the differences from OTHER, or from what it inherits or is of",
     )
     return parser.parse_args()
 
 
 def output_text(arguments: argparse.Namespace) -> str:
     """The config with the command line's overrides, or its differences."""
-    cfg = load_config(arguments.config, arguments.cfg_options)
+    options = arguments.cfg_options, arguments.percent
+    cfg = load_target(arguments.config, *options)
     if arguments.diff is None:
         cfg = resolve_config(cfg, check_files=(), **config_overrides(arguments))
         return cfg.pretty_text.rstrip()
     if arguments.diff:
-        other = load_config(arguments.diff, arguments.cfg_options)
+        other = load_target(arguments.diff, *options)
     else:
-        other = load_parent(arguments.config, arguments.cfg_options)
+        other = load_reference(arguments.config, *options)
     changes = changed_keys(other, cfg).items()
     return "\n".join(f"{key}\n  - {old}\n  + {new}" for key, (old, new) in changes)
 

@@ -21,8 +21,8 @@ from ssod_mm.cli.arguments import (
     set_local_rank,
 )
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.sweep.targets import load_target
 
 MODELS = ("teacher", "student")
 
@@ -55,7 +55,7 @@ def complete_config(arguments: argparse.Namespace) -> Config:
         if "://" not in checkpoint and not Path(checkpoint).is_file():
             raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
     cfg = resolve_config(
-        load_config(arguments.config, arguments.cfg_options),
+        load_target(arguments.config, arguments.cfg_options, arguments.percent),
         check_files=("test",),
         **config_overrides(arguments),
     )
@@ -125,7 +125,7 @@ def main() -> None:
         from ssod_mm.engine.runtime import build_runner
 
         trust_checkpoints(arguments.trust_checkpoint)
-        which = arguments.which or evaluated_model(load_config(arguments.config))
+        which = arguments.which or evaluated_model(load_target(arguments.config))
         runner = build_runner(cfg)
         model = runner.model
         model = model.module if is_model_wrapper(model) else model

@@ -17,8 +17,8 @@ from ssod_mm.cli.arguments import (
 )
 from ssod_mm.cli.data_files import check_class_counts
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.sweep.targets import load_target
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
 def complete_config(arguments: argparse.Namespace) -> Config:
     """The config that the command line asks for."""
     cfg = resolve_config(
-        load_config(arguments.config, arguments.cfg_options),
+        load_target(arguments.config, arguments.cfg_options, arguments.percent),
         amp=arguments.amp,
         resume=arguments.resume,
         auto_scale_lr=arguments.auto_scale_lr,

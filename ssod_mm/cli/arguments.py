@@ -11,7 +11,10 @@ from mmengine.config import DictAction
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add CONFIG and the options that complete it."""
-    parser.add_argument("config", help="a path, or a path relative to configs/")
+    parser.add_argument(
+        "config",
+        help="a path, a path relative to configs/, or SWEEP:ROW for a row of a sweep",
+    )
     parser.add_argument("--work-dir", help="output folder")
     add_override_arguments(parser)
 

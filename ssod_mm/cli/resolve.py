@@ -85,7 +85,7 @@ def resolve_config(
     """
     cfg = copy.deepcopy(cfg)
     if cfg_options:
-        _merge_options(cfg, cfg_options)
+        merge_options(cfg, cfg_options)
     for key, value in (("fold", fold), ("percent", percent), ("seed", seed)):
         if value is not None:
             cfg[key] = value
@@ -94,7 +94,7 @@ def resolve_config(
     _fill_placeholders(cfg)
     _set_seed(cfg)
     _set_work_dir(cfg, work_dir)
-    _set_precision(cfg, amp)
+    set_precision(cfg, amp)
     _set_resume(cfg, resume)
     _set_lr_scaling(cfg, auto_scale_lr)
     _complete_sampler(cfg)
@@ -102,7 +102,7 @@ def resolve_config(
     return cfg
 
 
-def _merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
+def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Apply dotted overrides and say which of them the config did not have.
 
     Raises:
@@ -234,7 +234,7 @@ def _set_work_dir(cfg: Config, work_dir: str | None) -> None:
         cfg.work_dir = str(Path("work_dirs", name, "-".join(parts)))
 
 
-def _set_precision(cfg: Config, amp: str | bool | None) -> None:
+def set_precision(cfg: Config, amp: str | bool | None) -> None:
     """Switch the optimiser wrapper to mixed precision."""
     if amp is None or amp is False:
         return

@@ -47,6 +47,7 @@ class Cell:
         difference: against the baseline on the folds that both have; None of the
             baseline itself.
         published: the number of the paper, in percent.
+        published_in: the paper's table that has it, or "".
         is_best: whether its mean is the column's highest.
         num_missing: runs of the cell without a result.
         splits: value by fold.
@@ -55,6 +56,7 @@ class Cell:
     summary: Summary | None = None
     difference: Difference | None = None
     published: float | None = None
+    published_in: str = ""
     is_best: bool = False
     num_missing: int = 0
     splits: Splits = field(default_factory=dict)
@@ -89,6 +91,7 @@ def sweep_table(
     *,
     baseline: str | None = None,
     published: Mapping[tuple[str, float | None], float] | None = None,
+    published_in: Mapping[tuple[str, float | None], str] | None = None,
     num_planned: Mapping[tuple[str, float | None], int] | None = None,
     metric: str = "AP",
 ) -> SweepTable:
@@ -101,6 +104,7 @@ def sweep_table(
         measurements: results of the runs.
         baseline: key of the row to compare with.
         published: numbers of papers, in percent; they never enter a mean.
+        published_in: the papers' tables that have them.
         num_planned: runs of each cell; what lacks is marked.
         metric: name of the values.
     """
@@ -129,6 +133,7 @@ def sweep_table(
                     else None
                 ),
                 published=(published or {}).get(place),
+                published_in=(published_in or {}).get(place, ""),
                 is_best=means[row] is not None and means[row].mean == best,
                 num_missing=max(0, (num_planned or {}).get(place, 0) - count),
                 splits=splits[row],
@@ -179,7 +184,7 @@ def latex(table: SweepTable) -> str:
             gain = rf"\,{{\scriptstyle ({gain})}}" if gain else ""
             words.append(f"${text}{gain}$" if cell.summary else text)
             if has_published:
-                words.append(_published(cell, "--"))
+                words.append(_latex_text(_published(cell, "--")))
         lines.append(" & ".join(words) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
@@ -194,7 +199,7 @@ def as_csv(table: SweepTable) -> str:
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     header = "row,label,percent,mean,std,folds,missing"
-    header += ",gain,gain_low,gain_high,published"
+    header += ",gain,gain_low,gain_high,published,published_in"
     writer.writerow(header.split(","))
     for (row, column), cell in table.cells.items():
         summary = cell.summary or Summary(float("nan"), None, 0)
@@ -208,6 +213,7 @@ def as_csv(table: SweepTable) -> str:
                 summary.num,
                 cell.num_missing,
                 *map(_raw, (change.mean, change.low, change.high, cell.published)),
+                spreadsheet_text(cell.published_in),
             ]
         )
     return sink.getvalue()
@@ -273,7 +279,10 @@ def _gain(cell: Cell) -> str:
 
 
 def _published(cell: Cell, missing: str) -> str:
-    return missing if cell.published is None else f"{cell.published:.2f}"
+    if cell.published is None:
+        return missing
+    source = f" (table {cell.published_in})" if cell.published_in else ""
+    return f"{cell.published:.2f}{source}"
 
 
 def _interval(change: Difference | None) -> str:

@@ -166,14 +166,14 @@ class _Planner:
         self.stages: dict[str, Stage] = {}
 
     def run(self, row: Row, percent: float | None, fold: int, seed: int) -> Run:
-        config = _filled(row.config, percent, row)
+        config = filled_config(row.config, percent, row)
         plain = _load(config, _frozen(row.options))
         teacher = row.teacher or plain.get("teacher_config")
         name = _named(row.key, percent, fold, seed)
         if not teacher:
             stage = self.stage(name, config, row.options, percent, fold, seed)
             return Run(row, percent, fold, seed, (stage.id,))
-        teacher = _filled(teacher, percent, row)
+        teacher = filled_config(teacher, percent, row)
         changes = {**(plain.get("teacher_options") or {}), **row.teacher_options}
         given = {key: row.options[key] for key in SHARED if key in row.options}
         seeds = list(plain.get("teacher_seeds") or [seed])
@@ -256,8 +256,17 @@ def _named(key: str, percent: float | None, fold: int, seed: int) -> str:
     return f"{key}{ratio}-fold{fold}-seed{seed}"
 
 
-def _filled(config: str, percent: float | None, row: Row) -> str:
-    """A config's path with its ratio."""
+def filled_config(config: str, percent: float | None, row: Row) -> str:
+    """A config's path with its ratio.
+
+    Args:
+        config: path, perhaps with ``{percent:02d}``.
+        percent: labelled images in percent.
+        row: that names it, for the message.
+
+    Raises:
+        ValueError: the path wants a ratio of another kind.
+    """
     if "{" not in config:
         return config
     try:

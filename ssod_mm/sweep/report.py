@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,7 +71,8 @@ def _results(table: SweepTable) -> Section:
             cell = table.cells[row, column]
             cells.append(_measured_cell(cell))
             if has_published:
-                cells.append(_number_cell(cell.published))
+                source = f"table {cell.published_in}" if cell.published_in else ""
+                cells.append(replace(_number_cell(cell.published), detail=source))
         rows.append(cells)
     note = (
         f"{table.metric} in percent: mean and deviation over the folds, gain over the "

@@ -117,14 +117,12 @@ def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
     sweep = plan.sweep
     reported = _NAMES.get(sweep.metric, ("", ""))[1]
     values = [(one.run, one.value(sweep.metric)) for one in results]
-    published = {}
+    published, tables = {}, {}
     for run in plan.runs:
-        if run.row.options or not reported:
-            continue  # with other options it is not what was published
-        config = plan.stages[run.stages[-1]].config
-        number = published_number(config, reported)
+        number = _published(run, plan, reported)
         if number is not None:
             published[run.row.key, run.percent] = number
+            tables[run.row.key, run.percent] = run.row.table
     return sweep_table(
         sweep.title,
         {row.key: row.label for row in sweep.rows},
@@ -136,9 +134,19 @@ def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
         ],
         baseline=sweep.baseline,
         published=published,
+        published_in=tables,
         num_planned=Counter((run.row.key, run.percent) for run in plan.runs),
         metric=metric_name(sweep.metric),
     )
+
+
+def _published(run: Run, plan: Plan, metric: str) -> float | None:
+    """What the paper reports for a run: as its row says, or else the metafile."""
+    if metric == "box AP" and run.percent in run.row.published:
+        return run.row.published[run.percent]
+    if run.row.options or not metric:
+        return None  # with other options it is not what was published
+    return published_number(plan.stages[run.stages[-1]].config, metric)
 
 
 def published_number(config: str, metric: str = "box AP") -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ _METHOD_KEYS = {
     "teacher_options",
     "ratios",
     "model",
+    "published",
+    "table",
 }
 _SWEEP_KEYS = {
     "title",
@@ -51,6 +54,9 @@ class Row:
         teacher_options: overrides of the first phase.
         ratios: labelled images in percent; None where the config's data has no ratio.
         model: whose results count; None for the teacher where there is one.
+        of: key of the method that an override changes; None of a method.
+        published: AP that the paper reports, in percent, by ratio.
+        table: the paper's table that has it, such as "5"; "" where the file names none.
     """
 
     key: str
@@ -61,6 +67,9 @@ class Row:
     teacher_options: dict[str, Any] = field(default_factory=dict)
     ratios: tuple[float | None, ...] = (None,)
     model: str | None = None
+    of: str | None = None
+    published: dict[float | None, float] = field(default_factory=dict)
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,12 +153,19 @@ class Sweep:
     def with_options(
         self, options: Mapping[str, Any], teacher_options: Mapping[str, Any]
     ) -> Sweep:
-        """This sweep with further options of all rows and of all first phases."""
+        """This sweep with further options of all rows and of all first phases.
+
+        With other options the trainings are no longer those of the paper, so the
+        published numbers fall away.
+        """
+        if not options and not teacher_options:
+            return self
         rows = [
             replace(
                 row,
                 options={**row.options, **options},
                 teacher_options={**row.teacher_options, **teacher_options},
+                published={},
             )
             for row in self.rows
         ]
@@ -160,7 +176,7 @@ def find_sweep(name: str | Path) -> Path:
     """Path of a sweep file given by its path or its name in ``configs/_sweeps``.
 
     Raises:
-        FileNotFoundError: no such file; lists those that ship.
+        FileNotFoundError: no such file; names the most similar ones, or all.
     """
     folders = [root / SWEEP_FOLDER for root in config_roots()]
     given = Path(name)
@@ -169,7 +185,10 @@ def find_sweep(name: str | Path) -> Path:
         if path.is_file():
             return path.resolve()
     known = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
-    raise FileNotFoundError(f"no sweep file {name}; there are {', '.join(known)}")
+    near = difflib.get_close_matches(given.stem, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else ""
+    hint = hint or f"there are {', '.join(known)}"
+    raise FileNotFoundError(f"no sweep file {name}; {hint}")
 
 
 def load_sweep(name: str | Path) -> Sweep:
@@ -250,12 +269,17 @@ def _rows(
             if method not in methods:
                 raise ValueError(f"{place}.of={method!r} is none of {list(methods)}")
             key = f"{method}+{name}"
-            rows[key] = _row(key, own, rows[method], place)
+            rows[key] = _row(key, own, rows[method], place, of=method)
     return rows
 
 
-def _row(key: str, own: Mapping[str, Any], base: Row, place: str) -> Row:
-    """A row that takes from ``base`` what it does not say itself."""
+def _row(
+    key: str, own: Mapping[str, Any], base: Row, place: str, of: str | None = None
+) -> Row:
+    """A row that takes from ``base`` what it does not say itself.
+
+    Published numbers are not taken over: they are of one training.
+    """
     _refuse_unknown(own, _METHOD_KEYS, place)
     config = own.get("config", base.config)
     if not config:
@@ -278,7 +302,30 @@ def _row(key: str, own: Mapping[str, Any], base: Row, place: str) -> Row:
         teacher_options={**base.teacher_options, **own.get("teacher_options", {})},
         ratios=ratios,
         model=model,
+        of=of,
+        published=_published(own, ratios, place),
+        table=str(own.get("table", "")),
     )
+
+
+def _published(
+    own: Mapping[str, Any], ratios: tuple[float | None, ...], place: str
+) -> dict[float | None, float]:
+    """The number that a row's paper reports, for its only ratio."""
+    number = own.get("published")
+    if number is None:
+        return {}
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    if not is_number or not 0 <= number <= 100:
+        raise ValueError(
+            f"{place}.published={number!r} must be the paper's AP in percent, 0 to 100"
+        )
+    if len(ratios) != 1:
+        raise ValueError(
+            f"{place}.published is one number, but the row has the ratios "
+            f"{list(ratios)}: say by ratios which of them it belongs to"
+        )
+    return {ratios[0]: float(number)}
 
 
 def _listed(

@@ -46,6 +46,12 @@ def test_overrides_are_rows_of_their_own():
         (dict(overrides=dict(a=dict(of="x"))), "of='x' is none of"),
         (dict(overrides=dict(a=dict(options={}))), "overrides.a.of is missing"),
         (dict(methods=dict(a=dict(config=PLAIN, model="ema"))), "model='ema'"),
+        (dict(methods=dict(a=dict(config=PLAIN, published="3"))), "published='3'"),
+        (dict(methods=dict(a=dict(config=PLAIN, published=101))), "published=101"),
+        (
+            dict(ratios=[5, 9], methods=dict(a=dict(config=PLAIN, published=3))),
+            r"published is one number, but the row has the ratios \[5, 9\]",
+        ),
         (
             dict(ratios=[5], methods=dict(a=dict(config=PLAIN, ratios=[7]))),
             r"ratios has \[7\]",
@@ -55,6 +61,24 @@ def test_overrides_are_rows_of_their_own():
 def test_mistakes_are_named(content, message):
     with pytest.raises(ValueError, match=message):
         sweep_of(**content)
+
+
+def test_published_numbers_belong_to_their_row_and_ratio():
+    methods = dict(plain=dict(config=PLAIN, published=30, table="1", ratios=[5]))
+    overrides = dict(
+        told=dict(of="plain", published=35.8, table="5", options={"a.b": 2}),
+        untold=dict(of="plain"),
+    )
+    sweep = sweep_of(ratios=[5, 9], methods=methods, overrides=overrides)
+    told = [(row.of, row.published, row.table) for row in sweep.rows]
+    assert told == [
+        (None, {5: 30.0}, "1"),
+        ("plain", {5: 35.8}, "5"),
+        ("plain", {}, ""),
+    ]
+    changed = sweep.with_options({"max_iters": 3}, {}).rows
+    assert [row.published for row in changed] == [{}, {}, {}]
+    assert sweep.with_options({}, {}) == sweep
 
 
 def table_of(**content):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import cv2
@@ -73,6 +74,30 @@ def test_published_numbers_come_from_the_metafiles():
     assert published_number("certainty/no_such.py") is None
     config = "lerprc/lerprc_gfrcnn_r50_180k_coco_p10_abl_no_ler_prc.py"
     assert published_number(config, "box AP50") > 40
+
+
+def test_a_rows_own_published_number_stands_apart(small):
+    plan, out = small
+    rows = {}
+    for run in plan.runs:
+        if run.row.key == "dtg":
+            row = replace(run.row, published={10: 35.8}, table="5")
+            rows[run.row.key] = row
+    runs = tuple(replace(one, row=rows.get(one.row.key, one.row)) for one in plan.runs)
+    before = result_table(plan, collect(plan, out))
+    plan = replace(plan, runs=runs)
+    table = result_table(plan, collect(plan, out))
+    cell = table.cells["dtg", 10]
+    assert (cell.published, cell.published_in) == (35.8, "5")
+    assert table.cells["dtg", 5].published is None
+    assert cell.summary == before.cells["dtg", 10].summary
+    assert "35.80 (table 5)" in sweep_tables.markdown(table)
+    assert sweep_tables.as_csv(table).splitlines()[-1].endswith(",35.8,5")
+    page = sweep_report(plan, collect(plan, out), out)
+    assert "table 5" in page
+    other = replace(plan, sweep=replace(plan.sweep, metric="coco/bbox_mAP_50"))
+    table = result_table(other, collect(other, out))
+    assert table.cells["dtg", 10].published is None
 
 
 def test_a_band_needs_all_runs():
