@@ -116,5 +116,5 @@ def overlaid(images_NCHW: Tensor, partners_N: Tensor, shares_N: Tensor) -> Tenso
     Returns:
         (N, C, H, W).
     """
-    own = shares_N.to(images_NCHW).view(-1, 1, 1, 1)
-    return own * images_NCHW + (1 - own) * images_NCHW[partners_N]
+    shares = shares_N.to(images_NCHW).view(-1, 1, 1, 1)
+    return shares * images_NCHW + (1 - shares) * images_NCHW[partners_N]

@@ -168,18 +168,20 @@ class ClassBalance(nn.Module):
         self.mass.mul_(self.decay).add_(sums[0])
         self.counts.mul_(self.decay).add_(sums[1])
 
-    def observe(self, found: Sequence[InstanceData]) -> None:
+    def observe(self, detections: Sequence[InstanceData]) -> None:
         """Count the teacher's detections in a batch; see :meth:`update`.
 
         Args:
-            found: per image ``labels``, ``cls_scores`` and ``loc_scores``; none for a
-                batch without images, when other processes may have some.
+            detections: per image ``labels``, ``cls_scores`` and ``loc_scores``; empty
+                for a batch without images, when other processes may have some.
         """
-        if not found:
+        if not detections:
             nothing = self.counts.new_zeros(0)
             return self.update(nothing.long(), nothing, nothing)
         columns = ("labels", "cls_scores", "loc_scores")
-        return self.update(*(torch.cat([boxes[c] for boxes in found]) for c in columns))
+        return self.update(
+            *(torch.cat([boxes[c] for boxes in detections]) for c in columns)
+        )
 
     def thresholds(self) -> Tensor:
         """Score threshold tau_m of each class, (C,) float32."""

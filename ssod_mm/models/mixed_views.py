@@ -121,14 +121,14 @@ def mixed_labelled(views: MixedViews, min_box_wh: tuple[float, float]) -> Sample
         None if None in ignored else [_plain(boxes) for boxes in ignored],
     )
     carried = views.carry(boxes, min_box_wh)
-    made = []
+    samples = []
     for index, sample in enumerate(views.samples):
         labelled = DetDataSample(metainfo=sample.metainfo)
         labelled.gt_instances = carried.instances[index]
         if carried.ignored is not None:
             labelled.ignored_instances = carried.ignored[index]
-        made.append(labelled)
-    return made
+        samples.append(labelled)
+    return samples
 
 
 def _plain(instances: InstanceData) -> InstanceData:
@@ -146,7 +146,7 @@ def mixed_samples(placed: MixedViews) -> SampleList:
     """
     maps = (placed.matrices @ view_homographies(placed.views)[placed.sources]).float()
     canvas = tuple(placed.inputs.shape[-2:])
-    made = []
+    samples = []
     for target in range(len(placed.inputs)):
         rows = (placed.targets == target).nonzero().flatten().tolist()
         views = [placed.views[int(placed.sources[row])] for row in rows]
@@ -160,5 +160,5 @@ def mixed_samples(placed: MixedViews) -> SampleList:
             {"img_id": view.get("img_id"), "homography_matrix": maps[row]}
             for row, view in zip(rows, views, strict=True)
         ]
-        made.append(DetDataSample(metainfo=meta))
-    return made
+        samples.append(DetDataSample(metainfo=meta))
+    return samples

@@ -102,18 +102,20 @@ class Mixing(Settings):
         sizes = torch.tensor([sample.img_shape[:2] for sample in samples])
         partners, mixed = _partners(len(inputs), mixup)
         tiles, matrices = self._tiles(sizes, inputs.shape[-2:], mosaic)
-        own = torch.arange(len(inputs))
+        indices = torch.arange(len(inputs))
         eye = torch.eye(3, dtype=torch.float64)
-        targets = torch.cat([own, own[mixed], len(own) + own[: len(tiles)] // TILES])
+        targets = torch.cat(
+            [indices, indices[mixed], len(indices) + indices[: len(tiles)] // TILES]
+        )
         order = targets.argsort(stable=True)
         placed = MixedViews(
             inputs=self._drawn(inputs, partners, mixed, tiles, matrices, sizes),
             samples=[],
             views=samples,
-            sources=torch.cat([own, partners[mixed], tiles])[order],
+            sources=torch.cat([indices, partners[mixed], tiles])[order],
             targets=targets[order],
             matrices=torch.cat(
-                [eye.expand(len(own) + int(mixed.sum()), 3, 3), matrices]
+                [eye.expand(len(indices) + int(mixed.sum()), 3, 3), matrices]
             )[order],
         )
         placed.samples.extend(mixed_samples(placed))

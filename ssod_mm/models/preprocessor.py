@@ -31,7 +31,7 @@ class BranchDataPreprocessor(MultiBranchDataPreprocessor):
             return super().forward(data, training)
         filled = {
             key: {
-                branch: [one for one in values if one is not None]
+                branch: [value for value in values if value is not None]
                 for branch, values in branches.items()
             }
             for key, branches in data.items()

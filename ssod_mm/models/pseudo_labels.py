@@ -18,7 +18,7 @@ from ssod_mm.structures import PseudoBoxes
 Maps = Sequence[Sequence[Tensor]]
 
 
-def detections(found: InstanceData) -> InstanceData:
+def detections(detected: InstanceData) -> InstanceData:
     """Detections in float32 that surely have ``cls_scores`` and ``loc_scores``.
 
     A head with a localisation quality ranks by both. MMDetection answers a batch
@@ -26,27 +26,27 @@ def detections(found: InstanceData) -> InstanceData:
     there the class probability is ``scores`` and the quality is 1.
 
     Args:
-        found: detections of one image with ``scores``; changed in place.
+        detected: detections of one image with ``scores``; changed in place.
 
     Returns:
         The same object.
     """
-    if "cls_scores" not in found:
-        found.cls_scores = found.scores.clone()
-    if "loc_scores" not in found:
-        found.loc_scores = torch.ones_like(found.scores)
+    if "cls_scores" not in detected:
+        detected.cls_scores = detected.scores.clone()
+    if "loc_scores" not in detected:
+        detected.loc_scores = torch.ones_like(detected.scores)
     for key in ("bboxes", "scores", "cls_scores", "loc_scores"):
-        found[key] = found[key].float()
-    return found
+        detected[key] = detected[key].float()
+    return detected
 
 
 def above_threshold(
-    found: PseudoBoxes, score_thr: float | Tensor, ignore_thr: float | None = None
+    detected: PseudoBoxes, score_thr: float | Tensor, ignore_thr: float | None = None
 ) -> PseudoBoxes:
     """Detections that are taught, by their class probability.
 
     Args:
-        found: the teacher's detections, with ``cls_scores``.
+        detected: the teacher's detections, with ``cls_scores``.
         score_thr: one threshold, or (C,) one for each class.
         ignore_thr: detections from here up to the threshold are put into ``ignored``;
             None drops them.
@@ -55,7 +55,7 @@ def above_threshold(
         Detections with a probability at or above their threshold.
     """
     kept, unsure = [], []
-    for boxes in found.instances:
+    for boxes in detected.instances:
         probs = boxes.cls_scores
         thr = score_thr[boxes.labels] if isinstance(score_thr, Tensor) else score_thr
         taught = probs >= thr

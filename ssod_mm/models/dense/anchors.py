@@ -112,17 +112,17 @@ def anchor_clusters(
     counts = (sides > 0).all(1) & (scores >= taus_C[labels])
     ranks = torch.where(counts, scores, -1.0)
     kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
-    found = gathered(
+    candidates = gathered(
         kept, clusters, images, rows, labels, scores, priors, boxes, len(anchors_N4)
     )
     if stage.background == "all":
-        return found
+        return candidates
     metas = [sample.metainfo for sample in samples]
     _, valid = head.get_anchors(grids, metas, device=device)
     valid_BN = torch.stack([torch.cat(image) for image in valid])
     clear_BN = valid_BN & (logits < floors_C.logit()).all(-1)
     all_priors = anchors_N4.expand(len(samples), -1, -1)
-    return replace(found, all_priors=all_priors, clear=clear_BN)
+    return replace(candidates, all_priors=all_priors, clear=clear_BN)
 
 
 def matched_rows(
@@ -162,7 +162,7 @@ def matched_rows(
 def partners(
     head: AnchorHead,
     grids: Sequence[tuple[int, int]],
-    found: Clusters,
+    candidates: Clusters,
     stage: DenseStage,
     num_anchors: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -175,7 +175,7 @@ def partners(
     Args:
         head: the student's head.
         grids: height and width of its levels.
-        found: the teacher's clusters, mapped to the strong views.
+        candidates: the teacher's clusters, mapped to the strong views.
         stage: settings.
         num_anchors: R, anchors of the student's batch.
 
@@ -185,32 +185,39 @@ def partners(
         partners of clear background, None with ``stage.background="all"``.
     """
     if stage.background == "all":
-        rows, iou = matched_rows(head, grids, found.priors, found.images, stage)
+        rows, iou = matched_rows(
+            head, grids, candidates.priors, candidates.images, stage
+        )
         unsure, _ = matched_rows(
-            head, grids, found.unsure_priors, found.unsure_images, stage
+            head, grids, candidates.unsure_priors, candidates.unsure_images, stage
         )
         return rows, iou, unsure, None
-    num_images, num_priors = found.clear.shape
-    images = found.prior_images
+    num_images, num_priors = candidates.clear.shape
+    images = candidates.prior_images
     if images is None:
-        images = torch.arange(num_images, device=found.images.device)
+        images = torch.arange(num_images, device=candidates.images.device)
     rows, iou = matched_rows(
         head,
         grids,
-        found.all_priors.flatten(0, 1),
+        candidates.all_priors.flatten(0, 1),
         images.repeat_interleave(num_priors),
         stage,
     )
     hits_R = iou.new_zeros(num_anchors)
-    hits_R.index_add_(0, rows, (found.clear.flatten() & (iou > 0)).to(iou))
-    return rows[found.rows], iou[found.rows], rows[found.unsure_rows], hits_R > 0
+    hits_R.index_add_(0, rows, (candidates.clear.flatten() & (iou > 0)).to(iou))
+    return (
+        rows[candidates.rows],
+        iou[candidates.rows],
+        rows[candidates.unsure_rows],
+        hits_R > 0,
+    )
 
 
 def anchor_targets(
     head: AnchorHead,
     grids: Sequence[tuple[int, int]],
     samples: SampleList,
-    found: Clusters,
+    candidates: Clusters,
     stage: DenseStage,
 ) -> tuple[Targets, Tensor]:
     """What the student learns on its own anchors, and the anchors (R, 4).
@@ -224,19 +231,21 @@ def anchor_targets(
         head: the student's head.
         grids: height and width of its levels.
         samples: data samples of the strong views.
-        found: the teacher's clusters, mapped to the strong views.
+        candidates: the teacher's clusters, mapped to the strong views.
         stage: settings.
     """
     anchors, valid = head.get_anchors(
-        grids, [sample.metainfo for sample in samples], device=found.priors.device
+        grids, [sample.metainfo for sample in samples], device=candidates.priors.device
     )
     anchors_R4 = torch.cat([level for image in anchors for level in image])
     background = torch.cat([level for image in valid for level in image])
-    rows, iou, unsure, clear_R = partners(head, grids, found, stage, len(background))
+    rows, iou, unsure, clear_R = partners(
+        head, grids, candidates, stage, len(background)
+    )
     if clear_R is not None:
         background &= clear_R
     background = background.index_fill(0, torch.cat([rows, unsure]), False)
-    return cluster_targets(found, rows, iou > 0, background, stage), anchors_R4
+    return cluster_targets(candidates, rows, iou > 0, background, stage), anchors_R4
 
 
 def anchor_losses(
@@ -244,7 +253,7 @@ def anchor_losses(
     cls_maps: Maps,
     box_maps: Maps,
     samples: SampleList,
-    found: Clusters,
+    candidates: Clusters,
     stage: DenseStage,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The student's losses on its own anchors, see :func:`anchor_targets`.
@@ -254,7 +263,7 @@ def anchor_losses(
         cls_maps: its class logits per level.
         box_maps: its box outputs per level.
         samples: data samples of the strong views.
-        found: the teacher's clusters, mapped to the strong views.
+        candidates: the teacher's clusters, mapped to the strong views.
         stage: settings.
 
     Returns:
@@ -262,7 +271,7 @@ def anchor_losses(
     """
     logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
     grids = [tuple(m.shape[-2:]) for m in cls_maps]
-    targets, anchors_R4 = anchor_targets(head, grids, samples, found, stage)
+    targets, anchors_R4 = anchor_targets(head, grids, samples, candidates, stage)
     deltas_R4 = flat_maps(box_maps, head.bbox_coder.encode_size).flatten(0, 1)
 
     def box_loss(rows: Tensor, boxes: Tensor, _labels_M: Tensor) -> Tensor:

@@ -99,19 +99,19 @@ def gathered(
         boxes: (L, 4) their regressed boxes.
         num_rows: priors of an image.
     """
-    mine = (clusters >= 0).nonzero(as_tuple=True)[0]
+    clustered = (clusters >= 0).nonzero(as_tuple=True)[0]
     rest = (clusters < 0).nonzero(as_tuple=True)[0]
     place = torch.empty_like(clusters)
-    place[mine] = torch.arange(len(mine), device=mine.device)
+    place[clustered] = torch.arange(len(clustered), device=clustered.device)
     flat = images * num_rows + rows
     return Clusters(
-        images=images[mine],
-        rows=flat[mine],
-        labels=labels[mine],
-        scores=scores[mine],
-        priors=priors[mine],
-        boxes=boxes[mine],
-        clusters=clusters[mine],
+        images=images[clustered],
+        rows=flat[clustered],
+        labels=labels[clustered],
+        scores=scores[clustered],
+        priors=priors[clustered],
+        boxes=boxes[clustered],
+        clusters=clusters[clustered],
         kept_boxes=boxes[kept],
         kept=place[kept],
         alive=torch.ones_like(kept, dtype=torch.bool),
@@ -121,17 +121,19 @@ def gathered(
     )
 
 
-def kept_instances(found: Clusters, num_images: int) -> list[InstanceData]:
+def kept_instances(candidates: Clusters, num_images: int) -> list[InstanceData]:
     """Kept boxes of each image as detections, by falling score.
 
     Args:
-        found: clusters of a stage.
+        candidates: clusters of a stage.
         num_images: images of the batch.
 
     Returns:
         Per image ``bboxes``, ``scores`` and ``labels``.
     """
-    kept = InstanceData(bboxes=found.kept_boxes, scores=found.scores[found.kept])
-    kept.labels = found.labels[found.kept]
-    images = found.images[found.kept]
+    kept = InstanceData(
+        bboxes=candidates.kept_boxes, scores=candidates.scores[candidates.kept]
+    )
+    kept.labels = candidates.labels[candidates.kept]
+    images = candidates.images[candidates.kept]
     return [kept[images == number] for number in range(num_images)]

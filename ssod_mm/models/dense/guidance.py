@@ -31,7 +31,9 @@ class DenseGuidance(Findings):
 
     def to_student_view(self, views: ViewMap) -> DenseGuidance:
         """The same clusters; those whose kept box is not visible are marked."""
-        stages = {k: clusters_in(views, found) for k, found in self.stages.items()}
+        stages = {
+            k: clusters_in(views, candidates) for k, candidates in self.stages.items()
+        }
         proposals, seen = self.proposals, None
         if proposals is not None:
             proposals, seen = views(proposals, self.proposal_images)
@@ -44,30 +46,32 @@ class DenseGuidance(Findings):
         return mixed_guidance(self, mixed, min_box_wh)
 
 
-def clusters_in(views: ViewMap, found: Clusters) -> Clusters:
+def clusters_in(views: ViewMap, candidates: Clusters) -> Clusters:
     """Clusters in other views; ``alive`` says what is left of them.
 
     Args:
         views: the map from the clusters' views to the others.
-        found: the clusters.
+        candidates: the clusters.
     """
-    images = found.images
-    kept, alive = views(found.kept_boxes, images[found.kept])
-    boxes = views.clipped(found.boxes, images)
+    images = candidates.images
+    kept, alive = views(candidates.kept_boxes, images[candidates.kept])
+    boxes = views.clipped(candidates.boxes, images)
     is_large = are_large(boxes, views.min_box_wh)[:, None]
-    all_priors = found.all_priors
+    all_priors = candidates.all_priors
     if all_priors is not None:
         numbers = torch.arange(len(all_priors), device=all_priors.device)
         flat = numbers.repeat_interleave(all_priors.shape[1])
         mapped = views.unclipped(all_priors.flatten(0, 1), flat)
         all_priors = mapped.reshape(all_priors.shape)
     return replace(
-        found,
-        priors=views.unclipped(found.priors, images),
-        boxes=torch.where(is_large, boxes, kept[found.clusters]),
+        candidates,
+        priors=views.unclipped(candidates.priors, images),
+        boxes=torch.where(is_large, boxes, kept[candidates.clusters]),
         kept_boxes=kept,
         alive=alive,
-        unsure_priors=views.unclipped(found.unsure_priors, found.unsure_images),
+        unsure_priors=views.unclipped(
+            candidates.unsure_priors, candidates.unsure_images
+        ),
         all_priors=all_priors,
     )
 
@@ -145,9 +149,9 @@ def mixed_guidance(
     views = mixed.views
     stages = {
         name: _mixed_clusters(
-            found, placements, table_VP if name == "rcnn" else None, views
+            candidates, placements, table_VP if name == "rcnn" else None, views
         )
-        for name, found in guidance.stages.items()
+        for name, candidates in guidance.stages.items()
     }
     return replace(
         guidance,
@@ -159,41 +163,41 @@ def mixed_guidance(
 
 
 def _mixed_clusters(
-    found: Clusters, at: _Placements, table_VP: Tensor | None, views: list
+    candidates: Clusters, at: _Placements, table_VP: Tensor | None, views: list
 ) -> Clusters:
     """Clusters of a stage; ``table_VP`` says where the R-CNN stage's proposals went."""
-    places, rows, table_VM = at.rows(found.images)
-    of_kept, kept, table_VK = at.rows(found.images[found.kept])
-    of_unsure, unsure, _ = at.rows(found.unsure_images)
-    clusters = table_VK[places, found.clusters[rows]]
-    kept_boxes = at.moved(found.kept_boxes[kept], of_kept)
-    boxes = at.moved(found.boxes[rows], places)
+    places, rows, table_VM = at.rows(candidates.images)
+    of_kept, kept, table_VK = at.rows(candidates.images[candidates.kept])
+    of_unsure, unsure, _ = at.rows(candidates.unsure_images)
+    clusters = table_VK[places, candidates.clusters[rows]]
+    kept_boxes = at.moved(candidates.kept_boxes[kept], of_kept)
+    boxes = at.moved(candidates.boxes[rows], places)
     boxes = torch.where(at.is_large(boxes)[:, None], boxes, kept_boxes[clusters])
-    priors, unsure_rows = found.rows[rows], found.unsure_rows[unsure]
-    all_priors, clear = found.all_priors, found.clear
+    priors, unsure_rows = candidates.rows[rows], candidates.unsure_rows[unsure]
+    all_priors, clear = candidates.all_priors, candidates.clear
     if table_VP is not None:
         priors, unsure_rows = table_VP[places, priors], table_VP[of_unsure, unsure_rows]
     elif all_priors is not None:
         count = all_priors.shape[1]
-        priors = priors + (places - found.images[rows]) * count
-        moved = of_unsure - found.unsure_images[unsure]
+        priors = priors + (places - candidates.images[rows]) * count
+        moved = of_unsure - candidates.unsure_images[unsure]
         unsure_rows = unsure_rows + moved * count
         all_priors, clear = _mixed_anchors(all_priors, clear, at, views)
     return replace(
-        found,
+        candidates,
         images=at.targets[places],
         rows=priors,
-        labels=found.labels[rows],
-        scores=found.scores[rows],
-        priors=at.moved(found.priors[rows], places),
+        labels=candidates.labels[rows],
+        scores=candidates.scores[rows],
+        priors=at.moved(candidates.priors[rows], places),
         boxes=boxes,
         clusters=clusters,
         kept_boxes=kept_boxes,
-        kept=table_VM[of_kept, found.kept[kept]],
-        alive=found.alive[kept] & at.is_large(kept_boxes),
+        kept=table_VM[of_kept, candidates.kept[kept]],
+        alive=candidates.alive[kept] & at.is_large(kept_boxes),
         unsure_rows=unsure_rows,
         unsure_images=at.targets[of_unsure],
-        unsure_priors=at.moved(found.unsure_priors[unsure], of_unsure),
+        unsure_priors=at.moved(candidates.unsure_priors[unsure], of_unsure),
         all_priors=all_priors,
         clear=clear,
         prior_images=at.targets if all_priors is not None else None,

@@ -15,8 +15,8 @@ from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.features import Features
 
 
-def _split(made: InstanceData, num_images: int) -> list[InstanceData]:
-    return [made[made.images == number] for number in range(num_images)]
+def _split(instances: InstanceData, num_images: int) -> list[InstanceData]:
+    return [instances[instances.images == number] for number in range(num_images)]
 
 
 @torch.no_grad()
@@ -44,23 +44,23 @@ def candidates_of_both(
         class, ``labels``, ``cluster`` and ``rank`` within it, 0 for the best.
     """
     targets = student_targets(strong, stage)
-    found = weak.stages["rcnn"]
-    alive = strong.stages["rcnn"].alive[found.clusters]
-    taught = alive & strong.proposals_seen[found.rows]
+    candidates = weak.stages["rcnn"]
+    alive = strong.stages["rcnn"].alive[candidates.clusters]
+    taught = alive & strong.proposals_seen[candidates.rows]
     rois = torch.cat(
         [strong.proposal_images[:, None].to(strong.proposals), strong.proposals], dim=1
     )
     boxes, probs, _ = decoded_rois(roi_head, features, rois, samples)
     views = []
     for bboxes, scores in (
-        (found.boxes[taught], targets.scores),
+        (candidates.boxes[taught], targets.scores),
         (boxes[targets.rows, targets.labels], probs[targets.rows, targets.labels]),
     ):
-        made = InstanceData(bboxes=bboxes, scores=scores, labels=targets.labels)
-        made.cluster = targets.clusters
-        made.rank = cluster_ranks(scores, targets.clusters, targets.num_clusters)
-        made.images = found.images[taught]
-        views.append(_split(made, len(samples)))
+        instances = InstanceData(bboxes=bboxes, scores=scores, labels=targets.labels)
+        instances.cluster = targets.clusters
+        instances.rank = cluster_ranks(scores, targets.clusters, targets.num_clusters)
+        instances.images = candidates.images[taught]
+        views.append(_split(instances, len(samples)))
     return views[0], views[1]
 
 
@@ -84,7 +84,7 @@ def disagreements(
     targets = student_targets(strong, stage)
     overlaps, ambiguous, suppressed = assignment_masks(strong, targets, pos_iou_thr)
     apart = ambiguous | suppressed
-    made = InstanceData(bboxes=strong.proposals[apart], overlaps=overlaps[apart])
-    made.suppressed = suppressed[apart]
-    made.images = strong.proposal_images[apart]
-    return _split(made, num_images)
+    instances = InstanceData(bboxes=strong.proposals[apart], overlaps=overlaps[apart])
+    instances.suppressed = suppressed[apart]
+    instances.images = strong.proposal_images[apart]
+    return _split(instances, num_images)

@@ -59,30 +59,34 @@ class Targets:
 
 
 def cluster_targets(
-    found: Clusters, rows: Tensor, seen: Tensor, background: Tensor, stage: DenseStage
+    candidates: Clusters,
+    rows: Tensor,
+    seen: Tensor,
+    background: Tensor,
+    stage: DenseStage,
 ) -> Targets:
     """What the teacher's clusters say about the student's priors.
 
     A candidate whose kept box is not visible in the strong view teaches nothing.
 
     Args:
-        found: the teacher's clusters, mapped to the strong views.
+        candidates: the teacher's clusters, mapped to the strong views.
         rows: (M,) the student's prior of each candidate, int64 in [0, R).
         seen: (M,) whether that prior can be taught.
         background: (R,) whether a prior is background.
         stage: settings.
     """
-    taught = (found.alive[found.clusters] & seen).nonzero(as_tuple=True)[0]
-    boxes = found.boxes
+    taught = (candidates.alive[candidates.clusters] & seen).nonzero(as_tuple=True)[0]
+    boxes = candidates.boxes
     if stage.box_target == "kept":
-        boxes = found.kept_boxes[found.clusters]
+        boxes = candidates.kept_boxes[candidates.clusters]
     return Targets(
         rows=rows[taught],
-        labels=found.labels[taught],
-        scores=found.scores[taught],
-        clusters=found.clusters[taught],
+        labels=candidates.labels[taught],
+        scores=candidates.scores[taught],
+        clusters=candidates.clusters[taught],
         boxes=boxes[taught],
-        num_clusters=len(found),
+        num_clusters=len(candidates),
         background=background,
     )
 
@@ -142,7 +146,7 @@ def cluster_losses(
     if background_R is None:
         background_R = targets.background
     counts = torch.stack(
-        [one.sum().float() for one in (sizes_K > 0, taught_R, background_R)]
+        [mask.sum().float() for mask in (sizes_K > 0, taught_R, background_R)]
     )
     num_clusters, foreground, background = reduced_counts(counts).unbind()
 
@@ -217,17 +221,17 @@ def sampled_background(
     rows = used_R.nonzero(as_tuple=True)[0]
     number_R = used_R.cumsum(0) - 1
     totals, drawn = (
-        keys_R.new_zeros(num_images).index_add(0, images_R, one_R.to(keys_R))
-        for one_R in (background_R, drawn_R)
+        keys_R.new_zeros(num_images).index_add(0, images_R, mask_R.to(keys_R))
+        for mask_R in (background_R, drawn_R)
     )
     each_R = (totals / drawn.clamp(min=1))[images_R]
-    made = replace(
+    sampled = replace(
         targets,
         rows=number_R[targets.rows],
         background=drawn_R[rows],
         background_counts=(each_R * drawn_R)[rows],
     )
-    return made, rows
+    return sampled, rows
 
 
 def best_overlaps(
@@ -262,12 +266,12 @@ def assignment_masks(
         Largest IoU (P,) of each proposal with a visible kept box of its image; whether
         it is ambiguous (P,); whether it is suppressed (P,).
     """
-    found = guidance.stages["rcnn"]
+    candidates = guidance.stages["rcnn"]
     overlaps = best_overlaps(
         guidance.proposals,
         guidance.proposal_images,
-        found.kept_boxes[found.alive],
-        found.images[found.kept][found.alive],
+        candidates.kept_boxes[candidates.alive],
+        candidates.images[candidates.kept][candidates.alive],
     )
     assigned = (overlaps >= pos_iou_thr) & guidance.proposals_seen
     taught = torch.zeros_like(assigned).index_fill(0, targets.rows, True)

@@ -101,13 +101,15 @@ def teacher_clusters(
     groups = images * head.num_classes + labels
     kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
     priors = rois[rows, 1:]
-    found = gathered(kept, clusters, images, rows, labels, scores, priors, boxes, 0)
+    candidates = gathered(
+        kept, clusters, images, rows, labels, scores, priors, boxes, 0
+    )
     all_kept = InstanceData(bboxes=boxes[kept], scores=scores[kept])
     all_kept.labels = labels[kept]
     if quality_PC is not None:
         all_kept.loc_scores = quality_PC[rows[kept], labels[kept]]
     per_image = [all_kept[images[kept] == number] for number in range(len(samples))]
-    return found, per_image
+    return candidates, per_image
 
 
 def decoded_rois(
@@ -142,13 +144,13 @@ def decoded_rois(
         rcnn_test_cfg=None,
         rescale=False,
     )
-    raw = [one for one, count in zip(raw, counts, strict=True) if count]
-    boxes = torch.cat([one.bboxes for one in raw]).float()
+    raw = [result for result, count in zip(raw, counts, strict=True) if count]
+    boxes = torch.cat([result.bboxes for result in raw]).float()
     boxes = boxes.reshape(len(rois), -1, 4).expand(-1, num_classes, 4)
-    probs = torch.cat([one.scores for one in raw])[:, :num_classes].float()
+    probs = torch.cat([result.scores for result in raw])[:, :num_classes].float()
     if not known:
         return boxes, probs, None
-    quality = torch.cat([one.loc_scores for one in raw]).float()
+    quality = torch.cat([result.loc_scores for result in raw]).float()
     return boxes, probs, quality.reshape(len(rois), -1).expand(-1, num_classes)
 
 
@@ -162,10 +164,12 @@ def student_targets(guidance: DenseGuidance, stage: DenseStage) -> Targets:
         guidance: mapped to the strong views.
         stage: settings.
     """
-    found, seen = guidance.stages["rcnn"], guidance.proposals_seen
-    touched = torch.cat([found.rows, found.unsure_rows])
+    candidates, seen = guidance.stages["rcnn"], guidance.proposals_seen
+    touched = torch.cat([candidates.rows, candidates.unsure_rows])
     background = seen.index_fill(0, touched, False)
-    return cluster_targets(found, found.rows, seen[found.rows], background, stage)
+    return cluster_targets(
+        candidates, candidates.rows, seen[candidates.rows], background, stage
+    )
 
 
 def rcnn_losses(

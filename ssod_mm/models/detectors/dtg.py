@@ -144,14 +144,14 @@ class DenseGuidanceTeacher(MeanTeacher):
     ) -> list[Tensor]:
         """The teacher's proposals of each image, as many as the student trains on."""
         teacher = self.teacher
-        found = teacher.rpn_head.predict_by_feat(
+        results = teacher.rpn_head.predict_by_feat(
             *maps,
             batch_img_metas=[sample.metainfo for sample in samples],
             cfg=teacher.train_cfg.get("rpn_proposal", teacher.test_cfg.rpn),
             rescale=False,
         )
         limit = self.stages["rcnn"].max_proposals
-        return [one.bboxes[:limit].float() for one in found]
+        return [result.bboxes[:limit].float() for result in results]
 
     def guided_loss(
         self, features: Features, samples: SampleList, guidance: PseudoBoxes

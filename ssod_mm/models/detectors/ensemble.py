@@ -154,16 +154,16 @@ def merge_detections(
         Detections by falling score: ``scores`` and ``cls_scores`` are means over all
         detectors, ``loc_scores`` over those that found the object.
     """
-    counts = [len(one) for one in answers]
-    boxes = torch.cat([one.bboxes.float() for one in answers])
-    labels = torch.cat([one.labels for one in answers])
+    counts = [len(answer) for answer in answers]
+    boxes = torch.cat([answer.bboxes.float() for answer in answers])
+    labels = torch.cat([answer.labels for answer in answers])
     extra = [
         key
         for key in ("cls_scores", "loc_scores")
-        if all(key in one for one in answers if len(one))
+        if all(key in answer for answer in answers if len(answer))
     ]
     values = {
-        key: torch.cat([one[key].float() for one in answers if len(one)])
+        key: torch.cat([answer[key].float() for answer in answers if len(answer)])
         if len(boxes)
         else boxes.new_zeros(0)
         for key in ("scores", *extra)
@@ -175,7 +175,7 @@ def merge_detections(
     )
     nms = dict(type="nms", iou_threshold=iou_thr)
     _, keep = batched_nms(boxes, values["scores"], labels, nms)
-    index, found = member_matches(
+    index, matched = member_matches(
         bbox_overlaps(boxes[keep], boxes),
         labels[keep, None] == labels,
         values["scores"],
@@ -185,5 +185,5 @@ def merge_detections(
     )
     merged = InstanceData(bboxes=boxes[keep], labels=labels[keep])
     for key, value in values.items():
-        merged[key] = mean_over_members(value, index, found, key != "loc_scores")
+        merged[key] = mean_over_members(value, index, matched, key != "loc_scores")
     return merged[merged.scores.argsort(descending=True)[:max_per_img]]

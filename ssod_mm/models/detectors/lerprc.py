@@ -109,8 +109,8 @@ class LerPrcTeacher(MeanTeacher):
         """
         features = tuple(self.teacher.extract_feat(inputs))
         with use_features(self.teacher, features):
-            found = super().teacher_guidance(inputs, samples)
-        return replace(found, extra=WeakViews(features, samples))
+            guidance = super().teacher_guidance(inputs, samples)
+        return replace(guidance, extra=WeakViews(features, samples))
 
     def guided_loss(
         self, features: Features, samples: SampleList, guidance: PseudoBoxes

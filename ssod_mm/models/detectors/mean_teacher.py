@@ -242,10 +242,10 @@ class MeanTeacher(SemiBaseDetector):
         """
         weak, strong = samples["unsup_teacher"], samples["unsup_student"]
         with torch.no_grad():
-            found = self.teacher_guidance(inputs["unsup_teacher"], weak)
+            detected = self.teacher_guidance(inputs["unsup_teacher"], weak)
             if self.class_balance is not None:
-                self.class_balance.observe(found.instances)
-            kept = self.select(found)
+                self.class_balance.observe(detected.instances)
+            kept = self.select(detected)
         guidance = self.to_student_view(kept, weak, strong)
         learnt, taught = strong, guidance
         if mixed is not None:
@@ -260,7 +260,7 @@ class MeanTeacher(SemiBaseDetector):
             labels_strong=guidance.bare(),
         )
         stats = teaching_stats(
-            weight, guidance, found.num_boxes, inputs["unsup_student"]
+            weight, guidance, detected.num_boxes, inputs["unsup_student"]
         )
         return {**self.weighted(parts, weight), **stats}
 
@@ -319,11 +319,11 @@ class MeanTeacher(SemiBaseDetector):
         results = self.teacher.predict(inputs, bare, rescale=False)
         return PseudoBoxes([detections(result.pred_instances) for result in results])
 
-    def select(self, found: PseudoBoxes) -> PseudoBoxes:
+    def select(self, detected: PseudoBoxes) -> PseudoBoxes:
         """Pseudo labels among the teacher's detections, by score.
 
         Args:
-            found: what ``teacher_guidance`` gave.
+            detected: what ``teacher_guidance`` gave.
 
         Returns:
             Those with a class probability of at least ``score_thr``, or the
@@ -331,13 +331,13 @@ class MeanTeacher(SemiBaseDetector):
             those between ``ignore_thr`` and that, where it is set. All, where the
             teacher itself has chosen.
         """
-        if found.chosen:
-            return found
+        if detected.chosen:
+            return detected
         thr = self.settings.score_thr
         if self.class_balance is not None:
             thr = self.class_balance.thresholds()
-        chosen = above_threshold(found, thr, self.settings.ignore_thr)
-        return replace(chosen, extra=found.extra)
+        chosen = above_threshold(detected, thr, self.settings.ignore_thr)
+        return replace(chosen, extra=detected.extra)
 
     def to_student_view(
         self, guidance: PseudoBoxes, weak: SampleList, strong: SampleList

@@ -129,11 +129,11 @@ class FocalRoILoss(FocalLoss):
         pred = pred.float()
         if reduction_override is None and self.norm == "foreground":
             multi_hot = target.dim() == pred.dim()
-            found = target.any(1) if multi_hot else target < pred.size(1)
+            foreground = target.any(1) if multi_hot else target < pred.size(1)
             if weight is not None:
-                found = found & (weight > 0)
+                foreground = foreground & (weight > 0)
             total = super().forward(pred, target, weight, None, "sum")
-            return total / found.sum().clamp(min=1)
+            return total / foreground.sum().clamp(min=1)
         return super().forward(pred, target, weight, avg_factor, reduction_override)
 
 

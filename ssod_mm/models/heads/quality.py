@@ -117,19 +117,19 @@ class LocQualityHead:
         boxes = get_box_tensor(raw.bboxes).float().unflatten(1, (-1, 4))
         rows, labels = (cls_scores > rcnn_test_cfg.score_thr).nonzero(as_tuple=True)
         boxes = boxes.expand(-1, num_classes, 4)[rows, labels]
-        found = InstanceData(
+        candidates = InstanceData(
             bboxes=boxes,
             cls_scores=cls_scores[rows, labels],
             loc_scores=loc_scores[rows, labels],
             labels=labels,
         )
-        found.scores = ranking_scores(
-            found.cls_scores, found.loc_scores, self.score_factor
+        candidates.scores = ranking_scores(
+            candidates.cls_scores, candidates.loc_scores, self.score_factor
         )
-        if len(found) == 0:
-            return found
-        dets, keep = batched_nms(boxes, found.scores, labels, rcnn_test_cfg.nms)
-        kept = found[keep]
+        if len(candidates) == 0:
+            return candidates
+        dets, keep = batched_nms(boxes, candidates.scores, labels, rcnn_test_cfg.nms)
+        kept = candidates[keep]
         kept.scores = dets[:, -1]
         limit = rcnn_test_cfg.max_per_img
         return kept[:limit] if limit > 0 else kept
