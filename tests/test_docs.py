@@ -180,12 +180,22 @@ def test_tables_of_settings_are_complete():
 
 def test_readme_has_every_config_folder_and_page():
     folders = [path for path in ROOT.glob("configs/*") if path.is_dir()]
-    folders += [path for path in ROOT.glob("configs/_base_/*") if path.is_dir()]
     targets = {(ROOT / target).resolve() for target in links(TEXTS["README.md"])}
     targets |= {target.parent for target in targets if target.name == "README.md"}
     listed = {folder for folder in folders if folder.name[0] not in "_."}
     assert listed <= targets
     assert set((ROOT / "docs").glob("*.md")) <= targets
+
+
+def test_the_page_on_configs_has_every_folder_of_parts():
+    page = TEXTS["docs/ablations_and_methods.md"]
+    targets = {(ROOT / "docs" / target).resolve() for target in links(page)}
+    parts = {path for path in ROOT.glob("configs/_base_/*") if path.is_dir()}
+    assert {part for part in parts if part.name[0] not in "_."} <= targets
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
 def test_readme_keeps_the_place_of_its_results():
