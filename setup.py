@@ -61,6 +61,8 @@ setup(
         "safetensors>=0.4",
         "pycocotools>=2.0.7",
         "terminaltables>=3.1",
+        "jinja2>=3.1",
+        "scipy>=1.11",
         "matplotlib>=3.7",
         "tensorboard>=2.15",
         "rich>=13",

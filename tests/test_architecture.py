@@ -52,7 +52,7 @@ ALLOWED_THIRD_PARTY = {
     "maths": {"torch"},
     "cli": {"mmengine"},
     "settings": set(),
-    "reporting": {"matplotlib", "terminaltables", "plotly"},
+    "reporting": {"matplotlib", "terminaltables", "plotly", "scipy", "jinja2"},
     "sweep": {"mmengine", "rich", "submitit"},
     "configs": set(),
 }

@@ -33,7 +33,6 @@ from rich.console import Console
 
 from ssod_mm.cli.arguments import ratio_number
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.sweep.comparison import early_table, write_comparison
 from ssod_mm.sweep.display import NotingListener
 from ssod_mm.sweep.execute import (
     progress,
@@ -44,6 +43,7 @@ from ssod_mm.sweep.execute import (
 )
 from ssod_mm.sweep.local import LocalRunner, Slot
 from ssod_mm.sweep.plan import Plan, plan_sweep
+from ssod_mm.sweep.results_page import early_table, write_comparison
 from ssod_mm.sweep.slots import gpu_numbers, make_slots
 from ssod_mm.sweep.spec import Sweep, load_sweep
 from ssod_mm.sweep.state import StageFolder, outdated_folders, stage_states

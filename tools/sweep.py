@@ -69,6 +69,12 @@ def parse_arguments() -> argparse.Namespace:
         "--gpus-per-run", type=int, default=1, help="processes of a training"
     )
     parser.add_argument(
+        "--runs-per-gpu",
+        type=int,
+        default=1,
+        help="trainings that share a GPU, for small detectors that leave it waiting",
+    )
+    parser.add_argument(
         "--slots", type=int, help="trainings at a time on the CPU, without GPUs"
     )
     parser.add_argument(
@@ -114,12 +120,17 @@ def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
     if arguments.retry_failed:
         for stage in plan.stages.values():
             StageFolder(stage, out).forgive()
+    if arguments.slurm and arguments.runs_per_gpu > 1:
+        raise ValueError(
+            "--runs-per-gpu is not for --slurm: its jobs do not share GPUs"
+        )
     if arguments.slurm:
         settings = slurm_settings(arguments)
         jobs = submit(plan, out, commander, settings, arguments.retries, print)
         print(f"{len(jobs)} jobs submitted; status shows how they get on")
         return 0
-    slots = make_slots(gpu_numbers(arguments.gpus), per_run, arguments.slots)
+    gpus = gpu_numbers(arguments.gpus)
+    slots = make_slots(gpus, per_run, arguments.slots, arguments.runs_per_gpu)
     try:
         with progress(Console()) as listener:
             states = run_until_done(
@@ -190,7 +201,7 @@ def show_table(plan: Plan, out: Path, kind: str, save: Path | None) -> None:
     }
     text = write[kind](table)
     differences = sweep_tables.difference_rows(table)
-    if kind == "terminal" and len(differences) > 1:
+    if kind == "terminal" and differences:
         text += "\n" + terminal_table(differences, "paired over folds, 95 %")
     if save is None:
         print(text.rstrip("\n"))

@@ -235,10 +235,46 @@ def _banded(
     return [around, line]
 
 
+def with_visible_overlaps(data: Sequence[Chart]) -> list[Chart]:
+    """Traces in which a line that later ones cover is wider than they are.
+
+    Args:
+        data: traces in the order of drawing.
+
+    Returns:
+        The same traces; a line that shares two points with later lines (its only point,
+        where it has one) gets 3 px more for each of them, up to 9.
+    """
+    points = [
+        set(zip(one["x"], one["y"], strict=True)) if _is_line(one) else set()
+        for one in data
+    ]
+    wider = []
+    for number, one in enumerate(data):
+        own = points[number]
+        enough = min(2, len(own))
+        covers = sum(bool(own) and len(own & p) >= enough for p in points[number + 1 :])
+        if covers:
+            one = {**one, "line": {**one["line"], "width": 2 + 3 * min(3, covers)}}
+            one["marker"] = {**one["marker"], "size": 6 + 3 * min(3, covers)}
+        wider.append(one)
+    return wider
+
+
+def _is_line(trace: Chart) -> bool:
+    return "lines" in trace.get("mode", "") and "marker" in trace
+
+
 def _chart(title: str, xlabel: str, ylabel: str, data: list[Chart]) -> Chart:
-    axis = {"gridcolor": "#e3e3e3", "zeroline": False, "automargin": True}
+    # Nothing here is below zero; without this a chart of zeros goes from -1 to 1.
+    axis = {
+        "gridcolor": "#e3e3e3",
+        "zeroline": False,
+        "automargin": True,
+        "rangemode": "nonnegative",
+    }
     return {
-        "data": data,
+        "data": with_visible_overlaps(data),
         "layout": {
             "title": {"text": title, "font": {"size": 15}},
             "xaxis": {"title": {"text": xlabel}, **axis},

@@ -75,19 +75,28 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
         1, len(panels), figsize=(5.2 * len(panels), 3.8), squeeze=False
     )
     for axis, panel in zip(axes[0], panels, strict=True):
-        for curve in panel.curves:
+        for number, curve in enumerate(panel.curves):
             if curve.points:
+                covers = sum(
+                    len({*curve.points} & {*other.points}) >= min(2, len(curve.points))
+                    for other in panel.curves[number + 1 :]
+                )
                 steps, values = zip(*curve.points, strict=True)
                 axis.plot(
                     steps,
                     values,
                     marker="o",
-                    markersize=3,
+                    # A line that later ones cover shows behind them.
+                    linewidth=1.5 + 2 * min(3, covers),
+                    markersize=3 + 2 * min(3, covers),
                     label=curve.label,
                     color=colours[curve.label],
                 )
         axis.set(title=panel.title, xlabel=panel.xlabel, ylabel=panel.ylabel)
         axis.grid(alpha=0.3)
+        values = [value for curve in panel.curves for _, value in curve.points]
+        if values and min(values) >= 0:
+            axis.set_ylim(bottom=max(0.0, axis.get_ylim()[0]))
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8)
     figure.tight_layout()

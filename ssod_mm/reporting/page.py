@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
+
+from jinja2 import Environment
 
 from ssod_mm.reporting.charts import Chart
 
@@ -74,6 +74,65 @@ document.querySelectorAll("table").forEach(table => {
 """
 
 
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{{ title }}</title>
+<style>{{ style | safe }}</style>
+<script>{{ plotly | safe }}</script>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p class="note">{{ note }}</p>
+{% for section in sections %}
+<section>
+<h2>{{ section.title }}</h2>
+{% if section.note %}
+<p class="note">{{ section.note }}</p>
+{% endif %}
+{% if section.rows %}
+<div class="scroll"><table><thead><tr>
+{% for heading in section.header %}
+<th scope="col"><button type="button">{{ heading }}</button></th>
+{% endfor %}
+</tr></thead><tbody>
+{% for row in section.rows %}
+<tr>
+{% for cell in row %}
+<td{% if cell.is_best %} class="best"{% endif %}
+ data-value="{{ "" if cell.value is none else cell.value }}">{{ cell.text }}
+{%- if cell.detail %} <small>{{ cell.detail }}</small>{% endif %}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+{% if section.drawn %}
+<div class="charts">
+{% for chart in section.drawn %}
+<div class="chart" id="{{ charts.add(chart) }}"></div>
+{% endfor %}
+</div>
+{% endif %}
+{% for caption, path in section.pictures.items() %}
+<figure><img alt="{{ caption }}" src="{{ path | embedded }}">
+<figcaption>{{ caption }}</figcaption></figure>
+{% endfor %}
+{% for caption, text in section.code.items() %}
+<p>{{ caption }}</p><pre>{{ text }}</pre>
+{% endfor %}
+</section>
+{% endfor %}
+<script type="application/json" id="charts">{{ charts.by_id | tojson }}</script>
+<script>{{ script | safe }}</script>
+</body>
+</html>
+"""
+
+
 @dataclass(frozen=True)
 class HtmlCell:
     """One cell of a table.
@@ -116,12 +175,29 @@ class Section:
     @property
     def is_empty(self) -> bool:
         """Whether it has nothing to show."""
-        drawn = any(chart["data"] for chart in self.charts)
-        return not (self.rows or drawn or self.pictures or self.code)
+        return not (self.rows or self.drawn or self.pictures or self.code)
+
+    @property
+    def drawn(self) -> list[Chart]:
+        """The charts with data."""
+        return [chart for chart in self.charts if chart["data"]]
+
+
+class _Charts:
+    """The charts of a page, each with an id of its own."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Chart] = {}
+
+    def add(self, chart: Chart) -> str:
+        """Take a chart; its id."""
+        name = f"chart{len(self.by_id)}"
+        self.by_id[name] = chart
+        return name
 
 
 def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
-    """The page.
+    """The page. Every text is escaped, in the HTML and in the script's data.
 
     Args:
         title: heading.
@@ -131,30 +207,19 @@ def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
     Raises:
         ModuleNotFoundError: plotly is not installed.
     """
-    charts: dict[str, Chart] = {}
-    body = [_section(one, charts) for one in sections if not one.is_empty]
-    data = _script_text(json.dumps(charts, separators=(",", ":")))
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<link rel="icon" href="data:,">',
-            f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>",
-            f"<script>{plotly_source()}</script>",
-            f'</head>\n<body>\n<h1>{escape(title)}</h1>\n<p class="note">',
-            f"{escape(note)}</p>",
-            *body,
-            f'<script type="application/json" id="charts">{data}</script>',
-            f"<script>{_SCRIPT}</script>\n</body>\n</html>\n",
-        ]
+    plotly = plotly_source()
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["embedded"] = _embedded
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    return environment.from_string(_PAGE).render(
+        title=title,
+        note=note,
+        sections=[one for one in sections if not one.is_empty],
+        charts=_Charts(),
+        style=_STYLE,
+        script=_SCRIPT,
+        plotly=plotly,
     )
-
-
-def _script_text(text: str) -> str:
-    """JSON as it may stand in a script element, which some texts would end or open."""
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
 
 
 def plotly_source() -> str:
@@ -170,49 +235,6 @@ def plotly_source() -> str:
             "the report's charts need plotly: pip install 'ssod_mm[report]'"
         ) from error
     return get_plotlyjs()
-
-
-def _section(section: Section, charts: dict[str, Chart]) -> str:
-    parts = [f"<section>\n<h2>{escape(section.title)}</h2>"]
-    if section.note:
-        parts.append(f'<p class="note">{escape(section.note)}</p>')
-    if section.rows:
-        parts.append(_table(section.header, section.rows))
-    drawn = [chart for chart in section.charts if chart["data"]]
-    if drawn:
-        parts.append('<div class="charts">')
-        for chart in drawn:
-            name = f"chart{len(charts)}"
-            charts[name] = chart
-            parts.append(f'<div class="chart" id="{name}"></div>')
-        parts.append("</div>")
-    for caption, path in section.pictures.items():
-        parts.append(
-            f'<figure><img alt="{escape(caption)}" src="{_embedded(path)}">'
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
-        )
-    for caption, text in section.code.items():
-        parts.append(f"<p>{escape(caption)}</p><pre>{escape(text)}</pre>")
-    return "\n".join([*parts, "</section>"])
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[HtmlCell]]) -> str:
-    heads = "".join(
-        f'<th scope="col"><button type="button">{escape(one)}</button></th>'
-        for one in header
-    )
-    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(cell: HtmlCell) -> str:
-    value = "" if cell.value is None else escape(str(cell.value))
-    detail = f" <small>{escape(cell.detail)}</small>" if cell.detail else ""
-    best = ' class="best"' if cell.is_best else ""
-    return f'<td{best} data-value="{value}">{escape(cell.text)}{detail}</td>'
 
 
 def _embedded(path: Path) -> str:

@@ -82,6 +82,12 @@ class SweepTable:
     baseline: str | None = None
     metric: str = "AP"
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether a difference to the baseline has a confidence interval."""
+        changes = [cell.difference for cell in self.cells.values()]
+        return any(one is not None and one.low is not None for one in changes)
+
 
 def sweep_table(
     title: str,
@@ -220,8 +226,12 @@ def as_csv(table: SweepTable) -> str:
 
 
 def difference_rows(table: SweepTable) -> list[list[str]]:
-    """Header and cells: each row against the baseline, with 95 % intervals."""
-    if table.baseline is None:
+    """Header and cells: each row against the baseline, with 95 % intervals.
+
+    Nothing where no row has two folds in common with the baseline: the gains stand in
+    the first table.
+    """
+    if table.baseline is None or not table.has_intervals:
         return []
     name = table.labels[table.baseline]
     rows = [[f"{table.metric} against {name}", *map(ratio_name, table.columns)]]

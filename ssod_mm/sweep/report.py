@@ -24,6 +24,7 @@ from ssod_mm.reporting.sweep_tables import Cell, SweepTable, ratio_name
 from ssod_mm.sweep.plan import Plan
 from ssod_mm.sweep.results import RunResult, result_table
 
+OTHER_METRICS = ("coco/bbox_mAP_50", "coco/bbox_mAP_75")
 _MAX_PICTURES = 8
 _Measured = TypeVar("_Measured")
 
@@ -45,6 +46,7 @@ def sweep_report(plan: Plan, results: Sequence[RunResult], out: Path) -> str:
         [
             _results(table),
             _differences(table),
+            *_other_metrics(plan, results),
             _curves(plan, results, table),
             _ratios(table),
             _quality(plan, results),
@@ -58,7 +60,19 @@ def sweep_report(plan: Plan, results: Sequence[RunResult], out: Path) -> str:
     )
 
 
-def _results(table: SweepTable) -> Section:
+def _other_metrics(plan: Plan, results: Sequence[RunResult]) -> list[Section]:
+    """Tables of AP50 and AP75, where they were measured beside the sweep's metric."""
+    sections = []
+    for metric in OTHER_METRICS:
+        if metric != plan.sweep.metric:
+            other = replace(plan, sweep=replace(plan.sweep, metric=metric))
+            table = result_table(other, results)
+            if any(cell.summary for cell in table.cells.values()):
+                sections.append(_results(table, table.metric))
+    return sections
+
+
+def _results(table: SweepTable, title: str = "Results") -> Section:
     header = ["method"]
     has_published = any(cell.published is not None for cell in table.cells.values())
     for column in table.columns:
@@ -78,7 +92,7 @@ def _results(table: SweepTable) -> Section:
         f"{table.metric} in percent: mean and deviation over the folds, gain over the "
         "baseline in brackets. Published numbers are those of the papers."
     )
-    return Section("Results", note, header, rows)
+    return Section(title, note, header, rows)
 
 
 def _measured_cell(cell: Cell) -> HtmlCell:
@@ -99,7 +113,7 @@ def _number_cell(value: float | None, form: str = ".2f") -> HtmlCell:
 def _differences(table: SweepTable) -> Section:
     rows = []
     for row, label in table.labels.items():
-        if row == table.baseline or table.baseline is None:
+        if row == table.baseline or not table.has_intervals:
             continue
         cells = [HtmlCell(label, label)]
         for column in table.columns:
@@ -280,6 +294,8 @@ def _origins(results: Sequence[RunResult]) -> Section:
 
 def _commands(plan: Plan, out: Path) -> Section:
     code: dict[str, str] = {}
+    here = Path.cwd()
+    out = out.relative_to(here) if out.is_relative_to(here) else Path(out.name)
     for run in plan.runs:
         if run.row.label not in code:
             code[run.row.label] = "\n".join(

@@ -8,24 +8,10 @@ import json
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.stats import t
 
 from ssod_mm.reporting import page, sweep_tables
-from ssod_mm.reporting.statistics import paired_difference, summarise, t_quantile
+from ssod_mm.reporting.statistics import paired_difference, summarise
 from ssod_mm.reporting.sweep_tables import Measurement, sweep_table
-
-
-@given(st.floats(0.5, 0.9995), st.integers(1, 200))
-def test_quantiles_are_those_of_scipy(probability, freedom):
-    expected = t.ppf(probability, freedom)
-    assert t_quantile(probability, freedom) == pytest.approx(expected, abs=1e-6)
-
-
-def test_quantiles_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="not in its range"):
-        t_quantile(0.975, 0)
 
 
 def test_summary_of_three_values():
@@ -43,6 +29,11 @@ def test_pairs_are_by_split():
     assert change.low == pytest.approx(1.5 - 6.353, abs=1e-3)
     assert change.high == pytest.approx(1.5 + 6.353, abs=1e-3)
     assert not change.is_certain
+    # Four pairs of mean 1.5 and deviation 1.29: t of three degrees is 3.182.
+    change = paired_difference(
+        {k: float(k) for k in range(4)}, dict.fromkeys(range(4), 0.0)
+    )
+    assert change.high - change.mean == pytest.approx(3.18245 * 1.29099 / 2, abs=1e-4)
     assert paired_difference({1: 2.0}, {1: 1.0}).low is None
     assert paired_difference({1: 2.0}, {2: 1.0}) is None
 
@@ -124,6 +115,14 @@ def test_differences_have_intervals(table):
     assert header == ["AP against Supervised", "5 %", "10 %"]
     # 3 and 3.5: mean 3.25, deviation 0.35355, half width 12.706 * 0.25
     assert ours == ["Ours_1", "+3.25 [+0.07, +6.43]", "-"]
+
+
+def test_one_fold_has_no_second_table():
+    values = [Measurement("sup", 5, 1, 10.0), Measurement("ours", 5, 1, 11.0)]
+    labels = {"sup": "Supervised", "ours": "Ours"}
+    table = sweep_table("", labels, (5,), values, baseline="sup")
+    assert table.cells["ours", 5].difference.mean == 1.0
+    assert sweep_tables.difference_rows(table) == []
 
 
 ODD = "=1+1|<!--<script>alert(1)</script> \\input{x}^~&\n"

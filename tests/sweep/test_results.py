@@ -127,6 +127,22 @@ def test_rows_of_a_chart_can_be_told_apart():
     assert len(symbols) == 16
 
 
+def test_no_axis_goes_below_zero():
+    layout = curve_chart("", "AP", {"row": [[(1, 0.0), (2, 0.0)]]})["layout"]
+    assert layout["yaxis"]["rangemode"] == "nonnegative"
+    assert layout["xaxis"]["rangemode"] == "nonnegative"
+
+
+def test_a_covered_line_shows_behind_the_later_ones():
+    first = [(1, 0.5), (2, 0.6)]
+    groups = {"a": [first], "b": [[*first, (3, 0.7)]], "c": [[(1, 0.1), (2, 0.6)]]}
+    lines = curve_chart("", "AP", groups)["data"]
+    assert [line["line"].get("width") for line in lines] == [5, None, None]
+    points = {"a": [[(1, 0.5)]], "b": [[(1, 0.5)]], "c": [[(1, 0.5)]]}
+    lines = curve_chart("", "AP", points)["data"]
+    assert [line["line"].get("width") for line in lines] == [8, 5, None]
+
+
 class Outline(HTMLParser):
     """Counts elements and notes what would be loaded from elsewhere."""
 
@@ -161,8 +177,18 @@ def test_the_page_is_whole_and_loads_nothing(page):
     assert outline.open == []
     assert outline.loaded == []
     assert outline.counts["img"] == 1
-    assert outline.counts["table"] == 4
+    assert outline.counts["table"] == 5
+    assert "<h2>AP50</h2>" in page
+    assert "<h2>AP75</h2>" not in page  # not measured
     assert "Synthetic &lt;sweep&gt;" in page
+
+
+def test_commands_have_no_absolute_paths(page, small, monkeypatch):
+    plan, out = small
+    assert str(out) not in page
+    assert f"--work-dir {out.name}/" in page
+    monkeypatch.chdir(out.parent.parent)
+    assert f"--work-dir {out.parent.name}/{out.name}/" in sweep_report(plan, [], out)
 
 
 def test_every_chart_has_a_place(page):

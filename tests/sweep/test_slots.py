@@ -13,6 +13,32 @@ def test_gpus_are_grouped():
     assert slots[0].num_processes == 2
 
 
+def test_trainings_share_gpus_and_each_gpu_gets_its_first_one_first(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    slots = make_slots(["0", "3"], 1, None, runs_per_gpu=3)
+    gpus = [one.environment["CUDA_VISIBLE_DEVICES"] for one in slots]
+    assert gpus == ["0", "3", "0", "3", "0", "3"]
+    assert len({one.name for one in slots}) == 6
+    assert {one.environment["OMP_NUM_THREADS"] for one in slots} == {"2"}
+    assert {one.num_processes for one in slots} == {1}
+    alone = make_slots(["0"], 1, None)[0]
+    assert alone.environment == {"CUDA_VISIBLE_DEVICES": "0"}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "per_run", "slots", "message"),
+    [
+        (["0", "1"], 2, None, "leave one of the two out"),
+        ([], 1, None, "needs a GPU: on the CPU --slots"),
+        (["0"], 1, 2, "needs a GPU: on the CPU --slots"),
+    ],
+)
+def test_what_a_shared_gpu_does_not_go_with(gpus, per_run, slots, message):
+    with pytest.raises(ValueError, match=message):
+        make_slots(gpus, per_run, slots, runs_per_gpu=2)
+
+
 def test_cpu_slots_share_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 8)

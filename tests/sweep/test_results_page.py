@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from ssod_mm.reporting.records import RunRecord
-from ssod_mm.sweep.comparison import (
+from ssod_mm.sweep.results import collect
+from ssod_mm.sweep.results_page import (
     comparison_cells,
     comparison_panels,
     early_table,
@@ -16,7 +17,6 @@ from ssod_mm.sweep.comparison import (
     training_minutes,
     write_comparison,
 )
-from ssod_mm.sweep.results import collect
 from ssod_mm.sweep.state import StageFolder
 from tests.sweep.fake_sweep import two_phase_plan
 
@@ -177,7 +177,7 @@ def test_without_plotly_the_rest_is_written(pair, monkeypatch):
     def refuse(*_):
         raise ModuleNotFoundError("the report's charts need plotly")
 
-    monkeypatch.setattr("ssod_mm.sweep.comparison.sweep_report", refuse)
+    monkeypatch.setattr("ssod_mm.sweep.results_page.sweep_report", refuse)
     plan, out = pair
     write_comparison(plan, out, 0.0, drawn="b")
     page = (out / "results.md").read_text()
