@@ -19,7 +19,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-DOCUMENTED_VARIABLES = ("DATA_ROOT", "NUM_CLASSES", "PRETRAINED")
+DOCUMENTED_VARIABLES = ("DATA_ROOT", "COCO_ROOT", "NUM_CLASSES", "PRETRAINED")
 """Environment variables that may set a parameter; no other one changes a config."""
 
 RUN_KEYS = frozenset(
