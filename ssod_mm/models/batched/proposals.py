@@ -1,0 +1,179 @@
+"""NMS for a batch, and proposals as padded tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import torch
+from mmcv.ops import batched_nms, nms
+from mmengine.structures import InstanceData
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from ssod_mm.models.batched.padding import first_ones
+
+
+class PaddedProposals(Sequence):
+    """Proposals of a batch; read as a list it gives each image's, as mmdet's RPN does.
+
+    Reading it as a list makes the host wait for the numbers of proposals, once.
+
+    Args:
+        boxes: (B, L, 4) xyxy, by falling score.
+        scores: (B, L).
+        real: (B, L) which are proposals; the others stand behind them.
+    """
+
+    def __init__(self, boxes: Tensor, scores: Tensor, real: Tensor) -> None:
+        self.boxes = boxes
+        self.scores = scores
+        self.real = real
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """Proposals of each image."""
+        return self.real.sum(1).tolist()
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, image: int) -> InstanceData:
+        count = self.counts[image]
+        scores = self.scores[image, :count]
+        made = InstanceData(bboxes=self.boxes[image, :count], scores=scores)
+        made.labels = torch.zeros_like(scores, dtype=torch.int64)
+        return made
+
+
+def plain_nms(cfg: Any) -> bool:
+    """Whether a config of NMS asks for greedy NMS by group and nothing more."""
+    known = {"type", "iou_threshold", "split_thr"}
+    return cfg is not None and cfg.get("type", "nms") == "nms" and set(cfg) <= known
+
+
+def proposals(
+    boxes_BN4: Tensor, scores_BN: Tensor, level_sizes: Sequence[int], cfg: Any
+) -> PaddedProposals:
+    """The best boxes of each image after NMS by level.
+
+    Args:
+        boxes_BN4: decoded boxes, level after level.
+        scores_BN: their scores.
+        level_sizes: how many of the N belong to each level.
+        cfg: ``nms``, ``max_per_img`` and perhaps ``min_bbox_size``.
+    """
+    levels_N = _level_numbers(tuple(level_sizes), boxes_BN4.device)
+    real_BN = None
+    if cfg.get("min_bbox_size", -1) >= 0:
+        sides = boxes_BN4[..., 2:] - boxes_BN4[..., :2]
+        real_BN = (sides > cfg.min_bbox_size).all(-1)
+        boxes_BN4 = boxes_BN4 * real_BN[..., None]
+    limit = min(cfg.max_per_img, boxes_BN4.shape[1])
+    if boxes_BN4.is_cuda:
+        rows, real = joint_nms(
+            boxes_BN4,
+            scores_BN,
+            levels_N,
+            len(level_sizes),
+            real_BN,
+            cfg.nms["iou_threshold"],
+            limit,
+        )
+    else:
+        rows, real = nms_by_image(
+            boxes_BN4, scores_BN, levels_N, real_BN, cfg.nms, limit
+        )
+    boxes = boxes_BN4.gather(1, rows[..., None].expand(-1, -1, 4))
+    return PaddedProposals(boxes, scores_BN.gather(1, rows), real)
+
+
+def nms_by_image(
+    boxes_BN4: Tensor,
+    scores_BN: Tensor,
+    groups_N: Tensor,
+    real_BN: Tensor | None,
+    cfg: Any,
+    limit: int,
+) -> tuple[Tensor, Tensor]:
+    """Rows (B, L) that NMS keeps of each image, and which of them are real.
+
+    One call for each image: the fastest way on a CPU.
+
+    Args:
+        boxes_BN4: (B, N, 4).
+        scores_BN: (B, N).
+        groups_N: (N,) boxes of different groups leave each other alone.
+        real_BN: (B, N) which boxes take part; None: all.
+        cfg: config of NMS.
+        limit: boxes of an image at most.
+    """
+    kept = []
+    for image, (boxes, scores) in enumerate(zip(boxes_BN4, scores_BN, strict=True)):
+        groups, rows = groups_N, None
+        if real_BN is not None:
+            rows = real_BN[image].nonzero(as_tuple=True)[0]
+            boxes, scores, groups = boxes[rows], scores[rows], groups[rows]
+        if not len(boxes):
+            kept.append(groups[:0])
+            continue
+        keep = batched_nms(boxes, scores, groups, cfg)[1][:limit]
+        kept.append(keep if rows is None else rows[keep])
+    counts = [len(one) for one in kept]
+    real = first_ones(counts, max(counts), boxes_BN4.device)
+    return pad_sequence(kept, batch_first=True), real
+
+
+def joint_nms(
+    boxes_BN4: Tensor,
+    scores_BN: Tensor,
+    groups_N: Tensor,
+    num_groups: int,
+    real_BN: Tensor | None,
+    iou_thr: float,
+    limit: int,
+) -> tuple[Tensor, Tensor]:
+    """Rows (B, L) that NMS keeps of each image, and which of them are real.
+
+    One call for the batch: images and groups are moved apart over a square, so that
+    the numbers stay about as small, and the IoUs as exact, as in mmcv's own NMS by
+    groups.
+
+    Args:
+        boxes_BN4: (B, N, 4), zeros where not real.
+        scores_BN: (B, N), at least 0.
+        groups_N: (N,) boxes of different groups leave each other alone.
+        num_groups: groups are numbered below this.
+        real_BN: (B, N) which boxes take part; None: all.
+        iou_thr: a kept box suppresses those with a larger IoU.
+        limit: boxes of an image at most.
+    """
+    images, size = scores_BN.shape
+    device = boxes_BN4.device
+    if real_BN is not None:
+        scores_BN = torch.where(real_BN, scores_BN, -1.0)
+    image_B = torch.arange(images, device=device)
+    cells_BN = image_B[:, None] + images * groups_N
+    width = math.isqrt(max(images * num_groups - 1, 0)) + 1
+    shift = torch.stack([cells_BN % width, cells_BN // width] * 2, dim=-1)
+    apart = boxes_BN4 + shift * (boxes_BN4.amax() + 1)
+    keep = nms(apart.flatten(0, 1).float(), scores_BN.flatten().float(), iou_thr)[1]
+    image_K = keep // size
+    place_KB = (image_K[:, None] == image_B).cumsum(0)
+    place_K = place_KB.gather(1, image_K[:, None])[:, 0] - 1
+    place_K = place_K.clamp(max=limit)
+    rows = keep.new_zeros((images, limit + 1))
+    real = torch.zeros_like(rows, dtype=torch.bool)
+    good_K = (scores_BN.flatten()[keep] >= 0) & (place_K < limit)
+    rows[image_K, place_K] = keep % size
+    real[image_K, place_K] = good_K
+    return rows[:, :limit], real[:, :limit]
+
+
+@lru_cache(maxsize=64)
+def _level_numbers(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """(N,) level of each of the boxes that stand level after level."""
+    numbers = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    return numbers.to(device, non_blocking=True)

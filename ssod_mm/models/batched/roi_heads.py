@@ -1,0 +1,249 @@
+"""The RoI head that assigns, samples and learns for all images of a batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from mmdet.models.utils import unpack_gt_instances
+from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
+from ssod_mm.models.batched.padding import PaddedBoxes, padded_boxes, padded_ignored
+from ssod_mm.models.batched.proposals import PaddedProposals
+from ssod_mm.models.batched.rules import assign_rule, sample_rule
+
+
+@dataclass(frozen=True)
+class ImageSampling:
+    """What was sampled in one image; the names are those of mmdet's result."""
+
+    pos_priors: Tensor
+    neg_priors: Tensor
+    pos_assigned_gt_inds: Tensor
+    pos_gt_bboxes: Tensor
+    pos_gt_labels: Tensor
+
+    @property
+    def priors(self) -> Tensor:
+        """Foreground and then background candidates (n, 4)."""
+        return torch.cat([self.pos_priors, self.neg_priors])
+
+
+class BatchedSampling(Sequence):
+    """Sampled candidates of a batch, one image after the other.
+
+    Foreground candidates of an image stand before its background ones, each by rising
+    place, as with mmdet. Read as a list it gives each image's.
+
+    Args:
+        images: (P,) image of each candidate.
+        priors: (P, 4) the candidates.
+        foreground: (P,) whether each is.
+        assigned: (P,) place of its box in its image; any number for background.
+        boxes: (P, 4) its box.
+        labels: (P,) the class of its box.
+        counts: numbers of foreground and of background candidates of each image.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        priors: Tensor,
+        foreground: Tensor,
+        assigned: Tensor,
+        boxes: Tensor,
+        labels: Tensor,
+        counts: Sequence[tuple[int, int]],
+    ) -> None:
+        self.images = images
+        self.priors = priors
+        self.foreground = foreground
+        self.assigned = assigned
+        self.boxes = boxes
+        self.labels = labels
+        self.counts = counts
+
+    @property
+    def rois(self) -> Tensor:
+        """(P, 5) image and xyxy."""
+        return torch.cat([self.images[:, None].to(self.priors), self.priors], dim=1)
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def __getitem__(self, image: int) -> ImageSampling:
+        start = sum(sum(pair) for pair in self.counts[:image])
+        num_fg, num_bg = self.counts[image]
+        fg = slice(start, start + num_fg)
+        return ImageSampling(
+            pos_priors=self.priors[fg],
+            neg_priors=self.priors[fg.stop : fg.stop + num_bg],
+            pos_assigned_gt_inds=self.assigned[fg],
+            pos_gt_bboxes=self.boxes[fg],
+            pos_gt_labels=self.labels[fg],
+        )
+
+
+def fits_roi_head(head: StandardRoIHead) -> bool:
+    """Whether the batched form knows the head's assigner and sampler."""
+    if head.with_mask:
+        return False
+    if not head.train_cfg:
+        return True
+    known = assign_rule(head.bbox_assigner), sample_rule(head.bbox_sampler)
+    return None not in known
+
+
+class BatchedStandardRoIHead(StandardRoIHead):
+    """``StandardRoIHead`` whose candidates are sampled for all images at once.
+
+    Its box head must take :class:`BatchedSampling`. The host learns the numbers of the
+    sampled candidates in one fetch, so that everything behind works without padding.
+    """
+
+    def sampling_keys(self, size: tuple[int, int], device: torch.device) -> Tensor:
+        """Uniform keys (B, N), by which candidates are sampled."""
+        return torch.rand(size, device=device)
+
+    def loss(
+        self,
+        x: Sequence[Tensor],
+        rpn_results_list: Sequence[InstanceData],
+        batch_data_samples: SampleList,
+    ) -> dict[str, Tensor]:
+        """Losses of a batch, see mmdet's method.
+
+        Args:
+            x: feature maps.
+            rpn_results_list: proposals of each image, padded ones or mmdet's list.
+            batch_data_samples: data samples with ``gt_instances``.
+
+        Returns:
+            The box head's losses.
+        """
+        truth, ignored, _ = unpack_gt_instances(batch_data_samples)
+        sampling = self.sample(rpn_results_list, truth, ignored)
+        rois = sampling.rois
+        outputs = self._bbox_forward(x, rois)
+        return self.bbox_head.loss_and_target(
+            cls_score=outputs["cls_score"],
+            bbox_pred=outputs["bbox_pred"],
+            rois=rois,
+            sampling_results=sampling,
+            rcnn_train_cfg=self.train_cfg,
+        )["loss_bbox"]
+
+    @torch.no_grad()
+    def sample(
+        self,
+        rpn_results_list: Sequence[InstanceData],
+        batch_gt_instances: Sequence[InstanceData],
+        batch_gt_instances_ignore: Sequence[InstanceData | None],
+    ) -> BatchedSampling:
+        """Assign and sample the proposals of all images.
+
+        Args:
+            rpn_results_list: proposals of each image.
+            batch_gt_instances: boxes and labels of each image.
+            batch_gt_instances_ignore: ignored boxes of each image.
+        """
+        priors, real = _padded(rpn_results_list)
+        truth = padded_boxes(batch_gt_instances, priors)
+        assigned = assign_max_iou(
+            priors,
+            truth.boxes,
+            truth.real,
+            assign_rule(self.bbox_assigner),
+            *padded_ignored(batch_gt_instances_ignore, priors),
+            real,
+        )
+        if self.bbox_sampler.add_gt_as_proposals:
+            numbers = torch.arange(1, truth.real.shape[1] + 1, device=priors.device)
+            priors = torch.cat([truth.boxes, priors], dim=1)
+            themselves = torch.where(truth.real, numbers, -1)
+            assigned = torch.cat([themselves, assigned], dim=1)
+        keys = self.sampling_keys(tuple(assigned.shape), priors.device)
+        rows, foreground, background = sample_by_keys(
+            assigned, keys, sample_rule(self.bbox_sampler)
+        )
+        return _without_gaps(priors, truth, assigned, rows, foreground, background)
+
+
+class BatchedRoIExtractor(SingleRoIExtractor):
+    """``SingleRoIExtractor`` that learns the levels of all RoIs in one fetch."""
+
+    def forward(
+        self,
+        feats: Sequence[Tensor],
+        rois: Tensor,
+        roi_scale_factor: float | None = None,
+    ) -> Tensor:
+        """Features (P, C, h, w) of RoIs (P, 5), see mmdet's method."""
+        if len(feats) == 1 or not len(rois):
+            return super().forward(feats, rois, roi_scale_factor)
+        rois = rois.type_as(feats[0])
+        levels = self.map_roi_levels(rois, len(feats))
+        if roi_scale_factor is not None:
+            rois = self.roi_rescale(rois, roi_scale_factor)
+        numbers = torch.arange(len(feats), device=rois.device)
+        counts = (levels[:, None] == numbers).sum(0).tolist()
+        order = levels.argsort(stable=True)
+        parts = zip(self.roi_layers, feats, rois[order].split(counts), strict=False)
+        pooled = torch.cat(
+            [layer(maps, part) for layer, maps, part in parts if len(part)]
+        )
+        # Each level stays in the graph: a process that waits for its gradient would
+        # wait for ever.
+        for maps, count in zip(feats, counts, strict=True):
+            if not count and maps.requires_grad:
+                pooled = pooled + 0.0 * maps.flatten()[0]
+        return pooled[order.argsort()]
+
+
+def _padded(proposals: Sequence[InstanceData]) -> tuple[Tensor, Tensor]:
+    """Proposals (B, N, 4) of a batch and which are real (B, N)."""
+    if isinstance(proposals, PaddedProposals):
+        return proposals.boxes.float(), proposals.real
+    boxes = [InstanceData(bboxes=one.bboxes) for one in proposals]
+    for one in boxes:
+        one.labels = one.bboxes.new_zeros(len(one.bboxes), dtype=torch.int64)
+    found = padded_boxes(boxes, boxes[0].bboxes)
+    return found.boxes, found.real
+
+
+def _without_gaps(
+    priors_BN4: Tensor,
+    truth: PaddedBoxes,
+    assigned_BN: Tensor,
+    rows_BS: Tensor,
+    foreground_BS: Tensor,
+    background_BS: Tensor,
+) -> BatchedSampling:
+    """The sampled candidates of all images, one after the other."""
+    images, size = rows_BS.shape
+    sums = torch.stack([foreground_BS.sum(1), background_BS.sum(1)], dim=1)
+    counts = [tuple(pair) for pair in sums.tolist()]
+    total = sum(map(sum, counts))
+    # Flat places in (B, S); those that stand for nothing go to the end and are cut.
+    place_P = torch.arange(images * size, device=rows_BS.device)
+    if total < images * size:
+        empty = ~(foreground_BS | background_BS).flatten()
+        place_P = empty.to(torch.uint8).argsort(stable=True)[:total]
+    image_P = place_P // max(size, 1)
+    row_P = rows_BS.flatten()[place_P]
+    which_P = (assigned_BN[image_P, row_P] - 1).clamp(min=0)
+    return BatchedSampling(
+        images=image_P,
+        priors=priors_BN4[image_P, row_P],
+        foreground=foreground_BS.flatten()[place_P],
+        assigned=which_P,
+        boxes=truth.boxes[image_P, which_P],
+        labels=truth.labels[image_P, which_P],
+        counts=counts,
+    )

@@ -1,0 +1,342 @@
+"""Batched heads against mmdet's own: losses, gradients, proposals, detections."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from mmdet.models.task_modules.samplers import RandomSampler
+from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+
+from ssod_mm.models.batched import batch_heads
+from ssod_mm.models.batched.anchor_heads import BatchedAnchorHead
+from ssod_mm.models.batched.proposals import joint_nms, nms_by_image
+from ssod_mm.models.batched.roi_heads import BatchedStandardRoIHead
+from tests.helpers import tiny_detector_cfg
+from tests.models.builders import DETECTORS, NUM_CLASSES, sample
+
+pytestmark = pytest.mark.usefixtures("mmdet_scope")
+
+SIZE = (64, 96)
+GRIDS = [(8, 12), (4, 6), (2, 3)]
+
+
+def faster(assigner: dict | None = None, **bbox_head) -> dict:
+    cfg = tiny_detector_cfg(NUM_CLASSES)
+    cfg["roi_head"]["bbox_head"].update(bbox_head)
+    for part in ("rpn", "rcnn"):
+        cfg["train_cfg"][part]["assigner"].update(
+            type="IgnoringMaxIoUAssigner", ignore_iof_thr=0.5
+        )
+    cfg["train_cfg"]["rpn_proposal"] = dict(
+        nms_pre=60,
+        max_per_img=40,
+        nms=dict(type="nms", iou_threshold=0.7),
+        min_bbox_size=0,
+    )
+    cfg["train_cfg"]["rpn"]["sampler"].update(num=24)
+    cfg["train_cfg"]["rcnn"]["sampler"].update(num=16)
+    cfg["test_cfg"]["rcnn"]["score_thr"] = 0.01
+    return cfg
+
+
+FOCAL = dict(
+    loss_cls=dict(type="FocalRoILoss"), cls_predictor_cfg=dict(type="PriorLinear")
+)
+KINDS = {
+    "faster": faster,
+    "agnostic": lambda: faster(reg_class_agnostic=True),
+    "smooth": lambda: faster(loss_bbox=dict(type="SmoothL1Loss", beta=0.3)),
+    "gaussian": lambda: faster(type="GaussianBBoxHead"),
+    "interval": lambda: faster(type="IntervalBBoxHead"),
+    "focal": lambda: faster(**FOCAL),
+    "retina": DETECTORS["retina"],
+    "cascade": DETECTORS["cascade"],
+    "fcos": DETECTORS["fcos"],
+}
+CHANGED = {
+    "retina": ["bbox_head"],
+    "cascade": [
+        "rpn_head",
+        *[f"roi_head.bbox_roi_extractor.{stage}" for stage in (0, 1)],
+        *[f"roi_head.bbox_head.{stage}" for stage in (0, 1)],
+    ],
+    "fcos": [],
+}
+TWO_STAGE = [
+    "rpn_head",
+    "roi_head",
+    "roi_head.bbox_roi_extractor",
+    "roi_head.bbox_head",
+]
+
+
+def pair(kind: str, seed: int = 0) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """The same detector twice: as mmdet has it, and with batched heads."""
+    import ssod_mm.models  # noqa: F401  (registers)
+
+    torch.manual_seed(seed)
+    stock = MODELS.build(ConfigDict(KINDS[kind]()))
+    stock.init_weights()
+    with torch.no_grad():
+        # Larger deltas and logits than those of fresh heads, and no prior.
+        for name, value in stock.named_parameters():
+            if "cls" in name and name.endswith("bias"):
+                value.zero_()
+            elif "reg" in name or "cls" in name:
+                value.mul_(20.0)
+    batched = copy.deepcopy(stock)
+    changed = batch_heads(batched)
+    assert sorted(changed) == sorted(CHANGED.get(kind, TWO_STAGE))
+    return stock, batched
+
+
+class Keys:
+    """Random keys that batched heads draw, and mmdet's samplers then choose by."""
+
+    def __init__(self) -> None:
+        self.drawn: list[torch.Tensor] = []
+        self.calls = 0
+
+    @contextmanager
+    def drawing(self):
+        def draw(_head, size, device):
+            keys = torch.rand(size)
+            self.drawn.append(keys)
+            return keys.to(device)
+
+        with (
+            patch.object(BatchedAnchorHead, "sampling_keys", draw),
+            patch.object(BatchedStandardRoIHead, "sampling_keys", draw),
+        ):
+            yield
+
+    @contextmanager
+    def choosing(self, samples, valid):
+        """mmdet samples image after image, stage after stage, by the drawn keys.
+
+        Its candidates are those of the batched form without padding: of the RPN the
+        valid anchors, of the RoI head the true boxes and proposals.
+        """
+        counts = [len(one.gt_instances) for one in samples]
+        stock, keys = RandomSampler.sample, self
+
+        def sample(self, assigned, priors, boxes, **kwargs):
+            stage, image = divmod(keys.calls, len(counts))
+            keys.calls += 1
+            row = keys.drawn[stage][image]
+            if self.add_gt_as_proposals:
+                start = max(1, *counts)
+                own = row[: counts[image]]
+                row = torch.cat([own, row[start : start + len(priors.priors)]])
+            elif valid is not None:
+                row = row[valid[image]]
+            self.keys = row
+            return stock(self, assigned, priors, boxes, **kwargs)
+
+        def choose(self, gallery, num):
+            return gallery[self.keys[gallery].topk(num).indices]
+
+        with (
+            patch.object(RandomSampler, "sample", sample),
+            patch.object(RandomSampler, "random_choice", choose),
+        ):
+            yield
+
+
+def drawn_samples(draw, generator) -> list:
+    """Data samples with boxes, none, crowds of equal ones, ignored ones, padding."""
+    samples = []
+    for image in range(draw(st.integers(1, 3))):
+        made = sample(image, SIZE)
+        if draw(st.booleans()):  # a smaller image in a padded batch
+            made.set_metainfo(dict(img_shape=(40, 70), pad_shape=(64, 96)))
+        if draw(st.booleans()):
+            made.set_metainfo(dict(img_shape=(30, 60), pad_shape=(32, 64)))
+        for name in ("gt_instances", "ignored_instances"):
+            count = draw(st.sampled_from([0, 0, 1, 3, 12]))
+            corner = 50 * torch.rand(count, 2, generator=generator)
+            sides = 4 + 40 * torch.rand(count, 2, generator=generator)
+            boxes = torch.cat([corner, corner + sides], 1)
+            if count == 12 and draw(st.booleans()):
+                boxes[6:] = boxes[:6]
+            labels = torch.randint(0, NUM_CLASSES, (count,), generator=generator)
+            setattr(made, name, InstanceData(bboxes=boxes, labels=labels))
+        samples.append(made)
+    return samples
+
+
+def total(losses: dict) -> torch.Tensor:
+    parts = [v for k, v in losses.items() if "loss" in k]
+    return sum(sum(one) if isinstance(one, list) else one for one in parts)
+
+
+def value(loss) -> float:
+    return (sum(loss) if isinstance(loss, list) else loss).item()
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("fcos", "cascade")])
+def test_losses_and_gradients_equal_mmdets(kind):
+    stock, batched = pair(kind)
+    stock.train(), batched.train()
+
+    @settings(max_examples=25, deadline=None, phases=(Phase.generate,))
+    @given(data=st.data())
+    def check(data):
+        generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+        samples = drawn_samples(data.draw, generator)
+        images = torch.randn(len(samples), 3, *SIZE, generator=generator)
+        keys = Keys()
+        with keys.drawing():
+            found = batched.loss(images, copy.deepcopy(samples))
+        valid = None
+        if kind != "retina":
+            metas = [one.metainfo for one in samples]
+            valid = batched.rpn_head.valid_anchors(GRIDS, metas, "cpu")
+        with keys.choosing(samples, valid):
+            expected = stock.loss(images, copy.deepcopy(samples))
+        if kind != "retina":
+            assert keys.calls == 2 * len(samples)
+        for key, loss in expected.items():
+            assert value(found[key]) == pytest.approx(value(loss), rel=2e-5, abs=2e-6)
+        assert set(found) == set(expected)
+        for model, losses in ((stock, expected), (batched, found)):
+            model.zero_grad(set_to_none=False)
+            total(losses).backward()
+        pairs = zip(stock.named_parameters(), batched.named_parameters(), strict=True)
+        for (name, one), (_, other) in pairs:
+            if one.grad is None:
+                assert other.grad is None or not other.grad.any(), name
+                continue
+            scale = one.grad.abs().max().item()
+            torch.testing.assert_close(
+                other.grad, one.grad, rtol=2e-4, atol=2e-5 * scale + 1e-8, msg=name
+            )
+
+    check()
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_detections_equal_mmdets(kind):
+    stock, batched = pair(kind)
+    stock.eval(), batched.eval()
+    seen = 0
+    for seed in range(4):
+        torch.manual_seed(seed)
+        samples = [sample(0, SIZE), sample(1, (40, 70)), sample(2, (30, 60))]
+        for one in samples:
+            one.set_metainfo(dict(scale_factor=(0.5, 0.5)))
+        images = torch.randn(3, 3, *SIZE)
+        with torch.no_grad():
+            expected = stock.predict(images, copy.deepcopy(samples), rescale=True)
+            found = batched.predict(images, copy.deepcopy(samples), rescale=True)
+        for one, other in zip(expected, found, strict=True):
+            one, other = one.pred_instances, other.pred_instances
+            assert one.keys() == other.keys()
+            for key in one.keys():
+                assert torch.equal(one[key], other[key]), key
+            seen += len(one)
+    assert seen > 20
+
+
+@pytest.mark.parametrize("min_size", [-1, 0, 12])
+def test_proposals_equal_mmdets(min_size):
+    stock, batched = pair("faster")
+    cfg = copy.deepcopy(stock.train_cfg.rpn_proposal)
+    cfg.min_bbox_size = min_size
+    metas = [dict(img_shape=size) for size in (SIZE, (40, 70), (30, 60))]
+    for seed in range(5):
+        torch.manual_seed(seed)
+        logits = [torch.randn(3, 3, *grid) for grid in GRIDS]
+        deltas = [0.5 * torch.randn(3, 12, *grid) for grid in GRIDS]
+        args = dict(batch_img_metas=metas, cfg=cfg, rescale=False)
+        expected = stock.rpn_head.predict_by_feat(logits, deltas, **args)
+        found = batched.rpn_head.predict_by_feat(logits, deltas, **args)
+        assert len(found) == len(expected)
+        for one, other in zip(expected, found, strict=True):
+            assert torch.equal(one.bboxes, other.bboxes)
+            assert torch.equal(one.scores, other.scores)
+            assert torch.equal(one.labels, other.labels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_one_nms_call_keeps_what_a_call_for_each_image_keeps(data):
+    draw = data.draw
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    images, count = draw(st.integers(1, 4)), draw(st.integers(1, 60))
+    corner = 300 * torch.rand(images, count, 2, generator=generator)
+    sides = 200 * torch.rand(images, count, 2, generator=generator)
+    boxes = torch.cat([corner, corner + sides], 2)
+    scores = torch.rand(images, count, generator=generator)
+    groups = torch.randint(0, 5, (count,), generator=generator)
+    real = torch.rand(images, count, generator=generator) < draw(
+        st.sampled_from([0.0, 0.5, 1.0])
+    )
+    boxes = boxes * real[..., None]
+    limit = draw(st.integers(1, count))
+    cfg = ConfigDict(type="nms", iou_threshold=0.5)
+    expected = nms_by_image(boxes, scores, groups, real, cfg, limit)
+    found = joint_nms(boxes, scores, groups, 5, real, 0.5, limit)
+    for image in range(images):
+        one = expected[0][image][expected[1][image]]
+        other = found[0][image][found[1][image]]
+        assert one.tolist() == other.tolist()
+        assert found[1][image].tolist() == sorted(
+            found[1][image].tolist(), reverse=True
+        )
+
+
+def test_checkpoints_fit_both_ways():
+    stock, batched = pair("gaussian")
+    assert list(stock.state_dict()) == list(batched.state_dict())
+    batched.load_state_dict(stock.state_dict())
+    stock.load_state_dict(batched.state_dict())
+    assert batch_heads(batched) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "absent"),
+    [
+        (
+            lambda c: c["train_cfg"]["rpn"]["sampler"].update(
+                type="IoUBalancedNegSampler"
+            ),
+            "rpn_head",
+        ),
+        (lambda c: c["train_cfg"]["rpn"].update(allowed_border=0), "rpn_head"),
+        (lambda c: c["rpn_head"].update(reg_decoded_bbox=True), "rpn_head"),
+        (
+            lambda c: c["rpn_head"].update(loss_bbox=dict(type="GIoULoss")),
+            "rpn_head",
+        ),
+        (
+            lambda c: c["train_cfg"]["rcnn"]["sampler"].update(
+                type="InstanceBalancedPosSampler"
+            ),
+            "roi_head",
+        ),
+        (
+            lambda c: c["roi_head"]["bbox_head"].update(
+                loss_cls=dict(type="SeesawLoss", num_classes=NUM_CLASSES)
+            ),
+            "roi_head.bbox_head",
+        ),
+    ],
+)
+def test_what_is_not_known_stays_mmdets(change, absent):
+    import ssod_mm.models  # noqa: F401  (registers)
+
+    cfg = faster()
+    change(cfg)
+    detector = MODELS.build(ConfigDict(cfg))
+    before = type(detector.get_submodule(absent))
+    assert absent not in batch_heads(detector)
+    assert type(detector.get_submodule(absent)) is before
