@@ -171,7 +171,7 @@ def assign_max_iou(
 
 
 def _last_taker(overlaps_BMN: Tensor, rule: AssignRule) -> Tensor:
-    """1 + the last box of each image that takes a candidate as its best, or 0 (B, N)."""
+    """1 + the last box of the image that takes each candidate, or 0 (B, N)."""
     if rule.gt_max_assign_all:
         best_BM1 = overlaps_BMN.amax(2, keepdim=True)
         takes = overlaps_BMN == best_BM1
