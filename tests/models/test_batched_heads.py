@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData
 from ssod_mm.models.batched import batch_heads
 from ssod_mm.models.batched.anchor_heads import BatchedAnchorHead
 from ssod_mm.models.batched.proposals import joint_nms, nms_by_image
-from ssod_mm.models.batched.roi_heads import BatchedStandardRoIHead
+from ssod_mm.models.batched.roi_heads import StandardRoIHead
 from tests.helpers import tiny_detector_cfg
 from tests.models.builders import DETECTORS, NUM_CLASSES, sample
 
@@ -114,7 +114,7 @@ class Keys:
 
         with (
             patch.object(BatchedAnchorHead, "sampling_keys", draw),
-            patch.object(BatchedStandardRoIHead, "sampling_keys", draw),
+            patch.object(StandardRoIHead, "sampling_keys", draw),
         ):
             yield
 

@@ -1,4 +1,7 @@
-"""Anchor heads that assign, sample and learn for all images of a batch at once."""
+"""Anchor heads that assign, sample and learn for all images of a batch at once.
+
+The classes have the names of those that they stand for, as configs and messages do.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmdet.models.dense_heads import AnchorHead, RetinaHead, RPNHead
+from mmdet.models import dense_heads
+from mmdet.models.dense_heads import AnchorHead
 from mmdet.models.losses import CrossEntropyLoss, FocalLoss
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.task_modules.prior_generators import AnchorGenerator
@@ -173,7 +177,7 @@ class BatchedAnchorHead(AnchorHead):
         return dict(loss_cls=[loss_cls], loss_bbox=[loss_bbox])
 
 
-class BatchedRPNHead(RPNHead, BatchedAnchorHead):
+class RPNHead(dense_heads.RPNHead, BatchedAnchorHead):
     """``RPNHead`` for all images at once; its proposals are padded."""
 
     def predict_by_feat(
@@ -258,7 +262,7 @@ class BatchedRPNHead(RPNHead, BatchedAnchorHead):
         return proposals(boxes, scores, sizes, cfg)
 
 
-class BatchedRetinaHead(RetinaHead, BatchedAnchorHead):
+class RetinaHead(dense_heads.RetinaHead, BatchedAnchorHead):
     """``RetinaHead`` that learns from all images at once; it predicts as mmdet's."""
 
 

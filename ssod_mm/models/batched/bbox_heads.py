@@ -1,4 +1,7 @@
-"""Box heads that take the candidates of a batch, and lose by masks."""
+"""Box heads that take the candidates of a batch, and lose by masks.
+
+The classes have the names of those that they stand for, as configs and messages do.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,15 @@ from typing import Any
 
 import torch
 from mmdet.models.losses import CrossEntropyLoss, accuracy
-from mmdet.models.roi_heads.bbox_heads import (
-    BBoxHead,
-    ConvFCBBoxHead,
-    Shared2FCBBoxHead,
-    Shared4Conv1FCBBoxHead,
-)
+from mmdet.models.roi_heads import bbox_heads
+from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from torch import Tensor
 
+from ssod_mm.models import heads
 from ssod_mm.models.batched.roi_heads import BatchedSampling
 from ssod_mm.models.batched.rules import box_loss, has_plain_box_loss
-from ssod_mm.models.heads import (
-    FocalRoILoss,
-    GaussianBBoxHead,
-    IntervalBBoxCoder,
-    IntervalBBoxHead,
-)
+from ssod_mm.models.heads import FocalRoILoss, IntervalBBoxCoder
 
 
 def fits_bbox_head(head: BBoxHead) -> bool:
@@ -121,21 +116,21 @@ class BatchedBBoxHead(BBoxHead):
         return losses
 
 
-class BatchedConvFCBBoxHead(ConvFCBBoxHead, BatchedBBoxHead):
+class ConvFCBBoxHead(bbox_heads.ConvFCBBoxHead, BatchedBBoxHead):
     """``ConvFCBBoxHead`` for all images at once."""
 
 
-class BatchedShared2FCBBoxHead(Shared2FCBBoxHead, BatchedBBoxHead):
+class Shared2FCBBoxHead(bbox_heads.Shared2FCBBoxHead, BatchedBBoxHead):
     """``Shared2FCBBoxHead`` for all images at once."""
 
 
-class BatchedShared4Conv1FCBBoxHead(Shared4Conv1FCBBoxHead, BatchedBBoxHead):
+class Shared4Conv1FCBBoxHead(bbox_heads.Shared4Conv1FCBBoxHead, BatchedBBoxHead):
     """``Shared4Conv1FCBBoxHead`` for all images at once."""
 
 
-class BatchedGaussianBBoxHead(GaussianBBoxHead, BatchedBBoxHead):
+class GaussianBBoxHead(heads.GaussianBBoxHead, BatchedBBoxHead):
     """``GaussianBBoxHead`` for all images at once."""
 
 
-class BatchedIntervalBBoxHead(IntervalBBoxHead, BatchedBBoxHead):
+class IntervalBBoxHead(heads.IntervalBBoxHead, BatchedBBoxHead):
     """``IntervalBBoxHead`` for all images at once."""

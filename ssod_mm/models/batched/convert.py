@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from mmdet.models.dense_heads import RetinaHead, RPNHead
-from mmdet.models.roi_heads import StandardRoIHead
-from mmdet.models.roi_heads.bbox_heads import (
-    ConvFCBBoxHead,
-    Shared2FCBBoxHead,
-    Shared4Conv1FCBBoxHead,
-)
-from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from mmdet.models import dense_heads, roi_heads
+from mmdet.models.roi_heads import bbox_heads, roi_extractors
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from torch import nn
 
-from ssod_mm.models.batched.anchor_heads import (
-    BatchedRetinaHead,
-    BatchedRPNHead,
-    fits_anchor_head,
-)
-from ssod_mm.models.batched.bbox_heads import (
-    BatchedConvFCBBoxHead,
-    BatchedGaussianBBoxHead,
-    BatchedIntervalBBoxHead,
-    BatchedShared2FCBBoxHead,
-    BatchedShared4Conv1FCBBoxHead,
-    fits_bbox_head,
-)
-from ssod_mm.models.batched.roi_heads import (
-    BatchedRoIExtractor,
-    BatchedStandardRoIHead,
-    fits_roi_head,
-)
+from ssod_mm.models import heads
+from ssod_mm.models.batched import anchor_heads as batched_anchor
+from ssod_mm.models.batched import bbox_heads as batched_bbox
+from ssod_mm.models.batched import roi_heads as batched_roi
 from ssod_mm.models.batched.rules import DeviceDeltaCoder
-from ssod_mm.models.heads import GaussianBBoxHead, IntervalBBoxHead
 
-_ANCHOR_HEADS = {RPNHead: BatchedRPNHead, RetinaHead: BatchedRetinaHead}
+_ANCHOR_HEADS = {
+    dense_heads.RPNHead: batched_anchor.RPNHead,
+    dense_heads.RetinaHead: batched_anchor.RetinaHead,
+}
 _BBOX_HEADS = {
-    ConvFCBBoxHead: BatchedConvFCBBoxHead,
-    Shared2FCBBoxHead: BatchedShared2FCBBoxHead,
-    Shared4Conv1FCBBoxHead: BatchedShared4Conv1FCBBoxHead,
-    GaussianBBoxHead: BatchedGaussianBBoxHead,
-    IntervalBBoxHead: BatchedIntervalBBoxHead,
+    bbox_heads.ConvFCBBoxHead: batched_bbox.ConvFCBBoxHead,
+    bbox_heads.Shared2FCBBoxHead: batched_bbox.Shared2FCBBoxHead,
+    bbox_heads.Shared4Conv1FCBBoxHead: batched_bbox.Shared4Conv1FCBBoxHead,
+    heads.GaussianBBoxHead: batched_bbox.GaussianBBoxHead,
+    heads.IntervalBBoxHead: batched_bbox.IntervalBBoxHead,
 }
 
 
@@ -72,14 +54,14 @@ def batch_heads(detector: nn.Module) -> list[str]:
 
 def _batched_class(module: nn.Module) -> type | None:
     kind = type(module)
-    if kind in _ANCHOR_HEADS and fits_anchor_head(module):
+    if kind in _ANCHOR_HEADS and batched_anchor.fits_anchor_head(module):
         return _ANCHOR_HEADS[kind]
-    if kind in _BBOX_HEADS and fits_bbox_head(module):
+    if kind in _BBOX_HEADS and batched_bbox.fits_bbox_head(module):
         return _BBOX_HEADS[kind]
-    if kind is SingleRoIExtractor:
-        return BatchedRoIExtractor
-    if kind is StandardRoIHead and fits_roi_head(module):
-        inner = type(module.bbox_head)
-        if inner in _BBOX_HEADS and fits_bbox_head(module.bbox_head):
-            return BatchedStandardRoIHead
+    if kind is roi_extractors.SingleRoIExtractor:
+        return batched_roi.SingleRoIExtractor
+    if kind is roi_heads.StandardRoIHead and batched_roi.fits_roi_head(module):
+        inner = module.bbox_head  # not changed yet: it comes later
+        if type(inner) in _BBOX_HEADS and batched_bbox.fits_bbox_head(inner):
+            return batched_roi.StandardRoIHead
     return None

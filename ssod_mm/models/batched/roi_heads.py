@@ -1,4 +1,7 @@
-"""The RoI head that assigns, samples and learns for all images of a batch at once."""
+"""The RoI head that assigns, samples and learns for all images of a batch at once.
+
+The classes have the names of those that they stand for, as configs and messages do.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from mmdet.models.roi_heads import StandardRoIHead
-from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from mmdet.models import roi_heads
+from mmdet.models.roi_heads import roi_extractors
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
@@ -90,7 +93,7 @@ class BatchedSampling(Sequence):
         )
 
 
-def fits_roi_head(head: StandardRoIHead) -> bool:
+def fits_roi_head(head: roi_heads.StandardRoIHead) -> bool:
     """Whether the batched form knows the head's assigner and sampler."""
     if head.with_mask:
         return False
@@ -100,7 +103,7 @@ def fits_roi_head(head: StandardRoIHead) -> bool:
     return None not in known
 
 
-class BatchedStandardRoIHead(StandardRoIHead):
+class StandardRoIHead(roi_heads.StandardRoIHead):
     """``StandardRoIHead`` whose candidates are sampled for all images at once.
 
     Its box head must take :class:`BatchedSampling`. The host learns the numbers of the
@@ -175,7 +178,7 @@ class BatchedStandardRoIHead(StandardRoIHead):
         return _without_gaps(priors, truth, assigned, rows, foreground, background)
 
 
-class BatchedRoIExtractor(SingleRoIExtractor):
+class SingleRoIExtractor(roi_extractors.SingleRoIExtractor):
     """``SingleRoIExtractor`` that learns the levels of all RoIs in one fetch."""
 
     def forward(
