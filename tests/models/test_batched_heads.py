@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from mmdet.models.task_modules.samplers import RandomSampler
+from mmdet.models.task_modules.samplers import BaseSampler, RandomSampler
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
@@ -19,8 +19,10 @@ from ssod_mm.models.batched import batch_heads
 from ssod_mm.models.batched.anchor_heads import BatchedAnchorHead
 from ssod_mm.models.batched.proposals import joint_nms, nms_by_image
 from ssod_mm.models.batched.roi_heads import StandardRoIHead
+from ssod_mm.models.detectors import mean_teacher
+from tests.golden.steps import CASES, losses_of_steps
 from tests.helpers import tiny_detector_cfg
-from tests.models.builders import DETECTORS, NUM_CLASSES, sample
+from tests.models.builders import DETECTORS, NUM_CLASSES, build_mean_teacher, sample
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
@@ -340,3 +342,40 @@ def test_what_is_not_known_stays_mmdets(change, absent):
     before = type(detector.get_submodule(absent))
     assert absent not in batch_heads(detector)
     assert type(detector.get_submodule(absent)) is before
+
+
+@pytest.mark.parametrize(
+    ("method", "variant"), [(m, v) for m, variants in CASES.items() for v in variants]
+)
+def test_methods_have_the_same_losses_on_both(method, variant):
+    """Whole steps, all candidates sampled, so that nothing is left to chance."""
+
+    def losses(switch):
+        with (
+            patch.object(mean_teacher, "batch_heads", switch),
+            patch.object(RandomSampler, "__init__", _samples_all),
+            patch.object(BatchedAnchorHead, "sampling_keys", _no_keys),
+            patch.object(StandardRoIHead, "sampling_keys", _no_keys),
+        ):
+            return losses_of_steps(CASES[method][variant])
+
+    found, expected = losses(batch_heads), losses(lambda _model: None)
+    for step, before in zip(found, expected, strict=True):
+        assert step == pytest.approx(before, rel=2e-4, abs=2e-6)
+
+
+def _samples_all(self, *_args, add_gt_as_proposals=True, **_kwargs):
+    BaseSampler.__init__(self, 5000, 1.0, -1, add_gt_as_proposals)
+
+
+def _no_keys(_head, size, device):
+    return torch.zeros(size, device=device)
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_the_switch_is_on_by_default(switch):
+    given = {} if switch else dict(model=dict(batched_heads=False))
+    model = build_mean_teacher(**given)
+    for detector in (model.teacher, model.student):
+        assert isinstance(detector.rpn_head, BatchedAnchorHead) is switch
+        assert isinstance(detector.roi_head, StandardRoIHead) is switch
