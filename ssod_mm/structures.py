@@ -11,6 +11,15 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 
+def class_probabilities(detections: InstanceData) -> Tensor:
+    """Class probabilities (N,) of detections, whatever ranked them.
+
+    A head with a localisation quality keeps them as ``cls_scores``, because its
+    ``scores`` rank by both; else ``scores`` are the probabilities.
+    """
+    return detections.get("cls_scores", detections.scores)
+
+
 @dataclass(frozen=True)
 class PseudoBoxes:
     """The teacher's boxes for a batch of unlabelled images, in one frame.

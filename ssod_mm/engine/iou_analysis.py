@@ -26,6 +26,7 @@ from ssod_mm.evaluation.iou_curves import (
     match_counts,
 )
 from ssod_mm.evaluation.pseudo_label_metric import PseudoLabelCounts
+from ssod_mm.structures import class_probabilities
 
 PARTS = ("test", "unlabelled")
 
@@ -158,7 +159,7 @@ def predictions(model: nn.Module, loader: DataLoader) -> Iterator[list[DetDataSa
 def _sure_boxes(sample: DetDataSample, score_thr: float) -> InstanceData:
     """Boxes by their class probability, which is not what a head may rank them by."""
     found = sample.pred_instances
-    return found[found.get("cls_scores", found.scores) >= score_thr]
+    return found[class_probabilities(found) >= score_thr]
 
 
 def _coco_results(samples: list[DetDataSample], cat_ids: list[int]) -> list[dict]:

@@ -19,6 +19,7 @@ from ssod_mm.engine.inference import (
     predict_images,
 )
 from ssod_mm.evaluation.drawing import draw_detections
+from ssod_mm.structures import class_probabilities
 
 
 def predict_files(
@@ -164,7 +165,7 @@ def coco_content(
             }
         )
         found = prediction.pred_instances
-        sure = found.get("cls_scores", found.scores) >= score_thr
+        sure = class_probabilities(found) >= score_thr
         found = found[sure].cpu()
         for box, score, label in zip(
             found.bboxes.tolist(),

@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.correlation import pearson, spearman
+from ssod_mm.structures import class_probabilities
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def box_quality(found: InstanceData, truth: InstanceData) -> BoxQuality:
             "the detector's boxes have no loc_scores: its box head knows no "
             "localisation quality. GaussianBBoxHead and IntervalBBoxHead do."
         )
-    cls_scores = found.get("cls_scores", found.scores).float()
+    cls_scores = class_probabilities(found).float()
     if len(truth.labels) == 0 or len(found.labels) == 0:
         return BoxQuality(
             torch.zeros(len(found.labels)), cls_scores, found.loc_scores.float()

@@ -16,6 +16,8 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.structures import class_probabilities
+
 Colour = tuple[int, int, int]
 
 PSEUDO_COLOUR: Colour = (255, 140, 0)
@@ -156,7 +158,7 @@ def sure_detections(prediction: DetDataSample, score_thr: float) -> InstanceData
         score_thr: in [0, 1].
     """
     found = prediction.pred_instances
-    return found[found.get("cls_scores", found.scores) >= score_thr].cpu()
+    return found[class_probabilities(found) >= score_thr].cpu()
 
 
 def detections_picture(
@@ -178,7 +180,7 @@ def detections_picture(
     # the best are drawn last, on top
     found = found[found.scores.argsort()]
     labels = found.labels.tolist()
-    probabilities = found.get("cls_scores", found.scores).tolist()
+    probabilities = class_probabilities(found).tolist()
     colours = class_colours(len(classes))
     return draw_boxes(
         picture,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ssod_mm.models.features import Features
 from ssod_mm.models.graph import anchor_empty_losses
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.structures import PseudoBoxes, class_probabilities
 
 Maps = Sequence[Sequence[Tensor]]
 
@@ -31,8 +31,7 @@ def detections(detected: InstanceData) -> InstanceData:
     Returns:
         The same object.
     """
-    if "cls_scores" not in detected:
-        detected.cls_scores = detected.scores.clone()
+    detected.cls_scores = class_probabilities(detected).clone()
     if "loc_scores" not in detected:
         detected.loc_scores = torch.ones_like(detected.scores)
     for key in ("bboxes", "scores", "cls_scores", "loc_scores"):

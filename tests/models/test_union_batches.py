@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
+from mmdet.models.dense_heads import RetinaHead, RPNHead
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 
@@ -58,6 +61,20 @@ def test_losses_that_wait_for_other_processes_refuse_part_of_a_batch(
         losses_of(model, only(branch))
     monkeypatch.undo()
     losses_of(model, only(branch))
+
+
+@pytest.mark.parametrize("head", [RPNHead, RetinaHead])
+def test_heads_said_to_wait_for_no_process_do_not(head):
+    sources = [inspect.getsource(inspect.getmodule(cls)) for cls in head.__mro__[:-1]]
+    assert not any("reduce_mean" in source for source in sources)
+
+
+@pytest.mark.parametrize(
+    ("detector", "waits"),
+    [("faster", False), ("cascade", False), ("retina", False), ("fcos", True)],
+)
+def test_which_losses_wait_for_other_processes(detector, waits):
+    assert build_mean_teacher(detector).needs_whole_batches == waits
 
 
 def test_burn_in_without_labelled_images_keeps_every_parameter_in_the_graph():

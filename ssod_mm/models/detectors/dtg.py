@@ -137,7 +137,8 @@ class DenseGuidanceTeacher(MeanTeacher):
 
     def _guidance(self, kept: list[InstanceData], dense: DenseGuidance) -> PseudoBoxes:
         """All that the teacher's NMS kept, as tau has selected already."""
-        return PseudoBoxes([detections(boxes) for boxes in kept], None, dense, True)
+        instances = [detections(boxes) for boxes in kept]
+        return PseudoBoxes(instances, extra=dense, chosen=True)
 
     def _proposals(
         self, maps: Sequence[list[Tensor]], samples: SampleList
