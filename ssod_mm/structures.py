@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -91,3 +92,24 @@ class TeachingStep:
     samples_strong: SampleList
     labels_weak: PseudoBoxes
     labels_strong: PseudoBoxes
+
+
+def where_true(
+    instances: Sequence[InstanceData], masks: Sequence[Tensor]
+) -> list[InstanceData]:
+    """Instances of each image for which its mask is true.
+
+    The masks of all images reach the host in one fetch; indexing by a mask would make
+    it wait once for each field of each image.
+
+    Args:
+        instances: instances of each image.
+        masks: per image (N,) bool.
+    """
+    if not masks:
+        return []
+    fetched = torch.cat(list(masks)).cpu().split([len(mask) for mask in masks])
+    rows = [torch.from_numpy(mask.numpy().nonzero()[0]) for mask in fetched]
+    device = masks[0].device
+    pairs = zip(instances, rows, strict=True)
+    return [one[index.to(device, non_blocking=True)] for one, index in pairs]

@@ -16,7 +16,7 @@ from ssod_mm.maths.boxes import (
     visible_fractions,
     warp_boxes,
 )
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.structures import PseudoBoxes, where_true
 
 if TYPE_CHECKING:
     from ssod_mm.models.mixed_views import MixedViews
@@ -126,10 +126,12 @@ class ViewMap:
             images = torch.arange(len(parts)) % num_images
             images = images.repeat_interleave(counts).to(self.matrices.device)
             boxes = torch.cat([boxes.bboxes for boxes in parts]).float()
-            rows = [part.split(counts.tolist()) for part in self(boxes, images)]
-            for number, (boxes, visible) in enumerate(zip(*rows, strict=True)):
-                moved[number] = parts[number][visible]
-                moved[number].bboxes = boxes[visible]
+            boxes, visible = (
+                part.split(counts.tolist()) for part in self(boxes, images)
+            )
+            for instances, mapped in zip(moved, boxes, strict=True):
+                instances.bboxes = mapped
+            moved = where_true(moved, visible)
         ignored = None if guidance.ignored is None else moved[num_images:]
         return PseudoBoxes(moved[:num_images], ignored, chosen=guidance.chosen)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ssod_mm.models.features import Features
 from ssod_mm.models.graph import anchor_empty_losses
-from ssod_mm.structures import PseudoBoxes, class_probabilities
+from ssod_mm.structures import PseudoBoxes, class_probabilities, where_true
 
 Maps = Sequence[Sequence[Tensor]]
 
@@ -53,15 +53,16 @@ def above_threshold(
     Returns:
         Detections with a probability at or above their threshold.
     """
-    kept, unsure = [], []
+    taught, unsure = [], []
     for boxes in detected.instances:
         probs = boxes.cls_scores
         thr = score_thr[boxes.labels] if isinstance(score_thr, Tensor) else score_thr
-        taught = probs >= thr
-        kept.append(boxes[taught])
+        taught.append(probs >= thr)
         if ignore_thr is not None:
-            unsure.append(boxes[(probs >= ignore_thr) & ~taught])
-    return PseudoBoxes(kept, None if ignore_thr is None else unsure)
+            unsure.append((probs >= ignore_thr) & ~taught[-1])
+    both = where_true(detected.instances * (1 + bool(unsure)), taught + unsure)
+    kept, ignored = both[: len(taught)], both[len(taught) :]
+    return PseudoBoxes(kept, None if ignore_thr is None else ignored)
 
 
 def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:

@@ -15,7 +15,7 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from ssod_mm.models.batched import batch_heads
+from ssod_mm.models.batched import batch_heads, proposals
 from ssod_mm.models.batched.anchor_heads import BatchedAnchorHead
 from ssod_mm.models.batched.proposals import joint_nms, nms_by_image
 from ssod_mm.models.batched.roi_heads import StandardRoIHead
@@ -249,7 +249,10 @@ def test_detections_equal_mmdets(kind):
 
 
 @pytest.mark.parametrize("min_size", [-1, 0, 12])
-def test_proposals_equal_mmdets(min_size):
+@pytest.mark.parametrize("one_call", [False, True])
+def test_proposals_equal_mmdets(min_size, one_call, monkeypatch):
+    """With one call of NMS for the batch, as on a GPU, and with one for each image."""
+    monkeypatch.setattr(proposals, "in_one_call", lambda _boxes: one_call)
     stock, batched = pair("faster")
     cfg = copy.deepcopy(stock.train_cfg.rpn_proposal)
     cfg.min_bbox_size = min_size

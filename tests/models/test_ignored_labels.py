@@ -6,7 +6,7 @@ from mmengine.structures import InstanceData
 
 from ssod_mm.models import IgnoringMaxIoUAssigner, SemiTrainConfig
 from ssod_mm.models.pseudo_labels import detections, pseudo_labelled
-from ssod_mm.structures import PseudoBoxes
+from ssod_mm.structures import PseudoBoxes, where_true
 from tests.models.builders import batch, build_mean_teacher, sample, total
 
 pytestmark = pytest.mark.usefixtures("mmdet_scope")
@@ -86,3 +86,21 @@ def test_unsure_teacher_trains_on_with_finite_losses():
 def test_threshold_above_the_other_is_refused():
     with pytest.raises(ValueError, match=r"ignore_thr must lie in \[0, score_thr"):
         SemiTrainConfig.from_config(dict(score_thr=0.5, ignore_thr=0.6))
+
+
+def test_instances_where_masks_are_true_keep_every_field():
+    """As mmengine's own indexing by a mask, image by image."""
+    given = [
+        InstanceData(scores=torch.rand(count), labels=torch.arange(count))
+        for count in (3, 0, 5)
+    ]
+    masks = [
+        torch.tensor([True, False, True]),
+        torch.zeros(0).bool(),
+        torch.ones(5) > 2,
+    ]
+    found = where_true(given, masks)
+    for one, kept, mask in zip(given, found, masks, strict=True):
+        assert kept.scores.tolist() == one[mask].scores.tolist()
+        assert kept.labels.tolist() == one[mask].labels.tolist()
+    assert where_true([], []) == []

@@ -48,6 +48,11 @@ class PaddedProposals(Sequence):
         return made
 
 
+def in_one_call(boxes: Tensor) -> bool:
+    """Whether NMS treats the batch in one call: a GPU gains by it, a CPU loses."""
+    return boxes.is_cuda
+
+
 def plain_nms(cfg: Any) -> bool:
     """Whether a config of NMS asks for greedy NMS by group and nothing more."""
     known = {"type", "iou_threshold", "split_thr"}
@@ -72,7 +77,7 @@ def proposals(
         real_BN = (sides > cfg.min_bbox_size).all(-1)
         boxes_BN4 = boxes_BN4 * real_BN[..., None]
     limit = min(cfg.max_per_img, boxes_BN4.shape[1])
-    if boxes_BN4.is_cuda:
+    if in_one_call(boxes_BN4):
         rows, real = joint_nms(
             boxes_BN4,
             scores_BN,
