@@ -8,6 +8,7 @@ ratios = [10]
 baseline = "lerprc"
 _config = "lerprc/lerprc_gfrcnn_r50_180k_coco_p10.py"
 _switches = [
+    "burn_in",
     "gain2",
     "ler_norm_only",
     "ler_sampled",

@@ -96,6 +96,77 @@ class Phase:
         return json.dumps(self.record, indent=2, default=str)
 
 
+@dataclass(frozen=True)
+class FirstPhase:
+    """What a student's first phase trains, and how the student takes it up.
+
+    Attributes:
+        config: of the teachers.
+        data_options: overrides of the student that its teacher needs too.
+        changes: dotted overrides of the teacher alone.
+        seeds: of the teachers, one each.
+        start: number of the teacher whose weights the student starts from.
+        start_key: config key of the student that takes these weights.
+    """
+
+    config: str
+    data_options: dict[str, Any]
+    changes: dict[str, Any]
+    seeds: tuple[int, ...]
+    start: int
+    start_key: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All overrides of the teacher's config."""
+        return {**self.data_options, **self.changes}
+
+
+def first_phase(
+    student: Config,
+    seed: int | None,
+    options: Mapping[str, Any],
+    teacher_options: Mapping[str, Any],
+    config: str | None = None,
+) -> FirstPhase | None:
+    """The first phase that a student's config asks for; None where it asks for none.
+
+    Args:
+        student: its config, as read.
+        seed: of the student; its teacher has the same where the config names no
+            ``teacher_seeds``.
+        options: overrides of the student; those of the data go to the teacher too.
+        teacher_options: overrides of the teacher, beside the config's own.
+        config: of the teachers, in place of the one that the student's config names.
+    """
+    config = config or student.get("teacher_config")
+    if not config:
+        return None
+    seeds = tuple(student.get("teacher_seeds") or [seed or 0])
+    return FirstPhase(
+        config,
+        {key: options[key] for key in SHARED if key in options},
+        {**(student.get("teacher_options") or {}), **teacher_options},
+        seeds,
+        seeds.index(seed) if seed in seeds else 0,
+        "continue_from" if "continue_from" in student else "load_from",
+    )
+
+
+def start_options(key: str, checkpoints: Sequence[str], start: int = 0) -> dict:
+    """Overrides by which a student takes up its first phase.
+
+    Args:
+        key: config key that takes the weights to start from.
+        checkpoints: of the teachers; several teach together.
+        start: number of the checkpoint to start from.
+    """
+    options: dict[str, Any] = {key: checkpoints[start]}
+    if len(checkpoints) > 1:
+        options["model.teachers"] = list(checkpoints)
+    return options
+
+
 def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
     """The teachers and the student of a command line.
 
@@ -109,23 +180,21 @@ def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
     """
     options = dict(arguments.cfg_options or {})
     student = load_config(arguments.config, options)
-    if not student.get("teacher_config"):
+    overrides = {**config_overrides(arguments), "check_files": ()}
+    resolved = resolve_config(student, **overrides)
+    first = first_phase(
+        student, resolved.get("seed"), options, arguments.teacher_options or {}
+    )
+    if first is None:
         raise ValueError(
             f"{arguments.config} names no teacher_config, the config of its first "
             "phase: set it, or train it in one phase with tools/train.py"
         )
-    overrides = {**config_overrides(arguments), "check_files": ()}
-    resolved = resolve_config(student, **overrides)
-    seeds = student.get("teacher_seeds") or [resolved.get("seed", 0)]
     teachers = [
-        _teacher_phase(arguments, resolved, seed, len(seeds) > 1) for seed in seeds
+        _teacher_phase(arguments, resolved, first, seed) for seed in first.seeds
     ]
-    own = seeds.index(resolved.seed) if resolved.get("seed") in seeds else 0
-    start = teachers[own].checkpoint
-    key = "continue_from" if "continue_from" in student else "load_from"
-    options[key] = str(start)
-    if len(teachers) > 1:
-        options["model.teachers"] = [str(one.checkpoint) for one in teachers]
+    checkpoints = [str(teacher.checkpoint) for teacher in teachers]
+    options |= start_options(first.start_key, checkpoints, first.start)
     phase = Phase(
         "student",
         _command(arguments, arguments.config, resolved, options, arguments.work_dir),
@@ -159,16 +228,10 @@ def _run_options(arguments: Namespace) -> dict[str, Any]:
 
 
 def _teacher_phase(
-    arguments: Namespace, student: Config, seed: int, several: bool
+    arguments: Namespace, student: Config, first: FirstPhase, seed: int
 ) -> Phase:
     """The training of one teacher."""
-    given = {k: v for k, v in (arguments.cfg_options or {}).items() if k in SHARED}
-    changes = {
-        **(student.get("teacher_options") or {}),
-        **(arguments.teacher_options or {}),
-    }
-    options = {**given, **changes}
-    name = student.teacher_config
+    name, options, changes = first.config, first.options, first.changes
     split = {key: student.get(key) for key in ("fold", "percent")}
     cfg = resolve_config(
         load_config(name, options),
@@ -183,7 +246,7 @@ def _teacher_phase(
     work_dir /= Path(cfg.work_dir).name
     if arguments.teacher_work_dir:
         work_dir = Path(arguments.teacher_work_dir)
-        work_dir = work_dir / f"seed{seed}" if several else work_dir
+        work_dir = work_dir / f"seed{seed}" if len(first.seeds) > 1 else work_dir
     command = _command(arguments, name, cfg, options, str(work_dir))
     known = {key: cfg.get(key) for key in SHARED if cfg.get(key) is not None}
     record = {
@@ -213,16 +276,40 @@ def _command(
     work_dir: str | None,
 ) -> list[str]:
     """Arguments of ``tools/train.py`` for one phase."""
+    split = {key: resolved.get(key) for key in ("fold", "percent", "seed")}
+    scale = arguments.auto_scale_lr
+    return train_command(config, split, work_dir, arguments.amp, options, scale)
+
+
+def train_command(
+    config: str,
+    split: Mapping[str, Any],
+    work_dir: str | Path | None,
+    amp: str | bool | None,
+    options: Mapping[str, Any],
+    auto_scale_lr: bool | None = None,
+) -> list[str]:
+    """Arguments of ``tools/train.py``.
+
+    Args:
+        config: what to train.
+        split: fold, percent and seed; those that are None stay as the config has them.
+        work_dir: output folder; None for the default.
+        amp: precision, or True for the device's own.
+        options: dotted overrides.
+        auto_scale_lr: whether the learning rate follows the batch.
+    """
     command = [str(config)]
-    for key in ("fold", "percent", "seed"):
-        if resolved.get(key) is not None:
-            command += [f"--{key}", str(resolved[key])]
+    for key, value in split.items():
+        if value is not None:
+            text = f"{value:g}" if key == "percent" else str(value)
+            command += [f"--{key}", text]
     if work_dir:
         command += ["--work-dir", str(work_dir)]
-    if arguments.amp:
-        command += ["--amp"] if arguments.amp is True else ["--amp", arguments.amp]
-    if arguments.auto_scale_lr is not None:
-        command.append(f"--{'' if arguments.auto_scale_lr else 'no-'}auto-scale-lr")
+    if amp:
+        command += ["--amp"] if amp is True else ["--amp", amp]
+    if auto_scale_lr is not None:
+        command.append(f"--{'' if auto_scale_lr else 'no-'}auto-scale-lr")
     if options:
         command.append("--cfg-options")
         command += [f"{key}={option_text(value)}" for key, value in options.items()]

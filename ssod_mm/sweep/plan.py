@@ -15,7 +15,12 @@ from mmengine.config import Config
 from ssod_mm.cli.fingerprint import config_sha256, text_sha256
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.overrides import DOCUMENTED_VARIABLES
-from ssod_mm.cli.phases import SHARED, check_networks, option_text
+from ssod_mm.cli.phases import (
+    check_networks,
+    first_phase,
+    start_options,
+    train_command,
+)
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.sweep.spec import Row, Sweep
 
@@ -39,7 +44,6 @@ class Stage:
         teachers: ids of the stages that it starts from or is taught by, its start
             first.
         start_key: config key that takes the checkpoint of the start.
-        is_ensemble: whether all of ``teachers`` teach together.
         environment: documented environment variables that were set, which may give
             parameters of the config.
     """
@@ -55,7 +59,6 @@ class Stage:
     max_iters: int
     teachers: tuple[str, ...] = ()
     start_key: str = "load_from"
-    is_ensemble: bool = False
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -120,19 +123,10 @@ class Plan:
             for one in stage.teachers
         ]
         if starts:
-            options[stage.start_key] = starts[0]
-        if stage.is_ensemble:
-            options["model.teachers"] = starts
-        command = [stage.config, "--fold", str(stage.fold), "--seed", str(stage.seed)]
-        if stage.percent is not None:
-            command += ["--percent", f"{stage.percent:g}"]
-        if stage.amp:
-            command += ["--amp", stage.amp]
-        command += ["--work-dir", str(out / stage.folder)]
-        if options:
-            texts = [f"{key}={option_text(value)}" for key, value in options.items()]
-            command += ["--cfg-options", *texts]
-        return command
+            options |= start_options(stage.start_key, starts)
+        split = dict(fold=stage.fold, percent=stage.percent, seed=stage.seed)
+        folder = out / stage.folder
+        return train_command(stage.config, split, folder, stage.amp, options)
 
 
 def plan_sweep(sweep: Sweep, check_files: bool = False) -> Plan:
@@ -168,22 +162,19 @@ class _Planner:
     def run(self, row: Row, percent: float | None, fold: int, seed: int) -> Run:
         config = filled_config(row.config, percent, row)
         plain = _load(config, _frozen(row.options))
-        teacher = row.teacher or plain.get("teacher_config")
+        first = first_phase(plain, seed, row.options, row.teacher_options, row.teacher)
         name = _named(row.key, percent, fold, seed)
-        if not teacher:
+        if first is None:
             stage = self.stage(name, config, row.options, percent, fold, seed)
             return Run(row, percent, fold, seed, (stage.id,))
-        teacher = filled_config(teacher, percent, row)
-        changes = {**(plain.get("teacher_options") or {}), **row.teacher_options}
-        given = {key: row.options[key] for key in SHARED if key in row.options}
-        seeds = list(plain.get("teacher_seeds") or [seed])
-        if seed in seeds:
-            seeds.insert(0, seeds.pop(seeds.index(seed)))
+        teacher = filled_config(first.config, percent, row)
+        seeds = list(first.seeds)
+        seeds.insert(0, seeds.pop(first.start))
         teachers = [
             self.stage(
                 _named(f"phase1+{Path(teacher).stem}", percent, fold, one),
                 teacher,
-                {**given, **changes},
+                first.options,
                 percent,
                 fold,
                 one,
@@ -191,9 +182,11 @@ class _Planner:
             for one in seeds
         ]
         student = _complete(config, row.options).model
-        first = _complete(teacher, {**given, **changes}).model
-        check_networks(student.get("detector", student), first, teacher)
-        stage = self.stage(name, config, row.options, percent, fold, seed, teachers)
+        network = _complete(teacher, first.options).model
+        check_networks(student.get("detector", student), network, teacher)
+        stage = self.stage(
+            name, config, row.options, percent, fold, seed, teachers, first.start_key
+        )
         ids = (*(one.id for one in teachers), stage.id)
         return Run(row, percent, fold, seed, ids)
 
@@ -206,14 +199,9 @@ class _Planner:
         fold: int,
         seed: int,
         teachers: Sequence[Stage] = (),
+        start_key: str = "load_from",
     ) -> Stage:
-        start_key, start = "load_from", {}
-        if teachers:
-            plain = _load(config, _frozen(options))
-            if "continue_from" in plain:
-                start_key = "continue_from"
-            start = {start_key: _START}
-        complete = {**options, **start}
+        complete = {**options, **({start_key: _START} if teachers else {})}
         cfg = resolve_config(
             _load(config, _frozen(complete)),
             fold=fold,
@@ -238,7 +226,6 @@ class _Planner:
                 max_iters=int(cfg.train_cfg.max_iters),
                 teachers=ids,
                 start_key=start_key,
-                is_ensemble=len(ids) > 1,
                 environment=user_environment(),
             )
         return self.stages[identity]
