@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssod_mm.cli.lookup import load_config
+from ssod_mm.sweep.targets import load_target
 from tests.docs_text import (
     GAP,
     READERS_OWN,
@@ -108,7 +108,7 @@ def check_command(command: Command) -> None:
         pytest.fail(f"{command}: tools/{tool}.py refuses these arguments")
     config = getattr(parsed, "config", None)
     if config and config != "CONFIG" and not config.startswith(READERS_OWN):
-        cfg = load_config(config, parsed.cfg_options)
+        cfg = load_target(config, parsed.cfg_options)
         for key in parsed.cfg_options or {}:
             assert has_key(cfg, key), f"{command}: the config has no {key}"
 
