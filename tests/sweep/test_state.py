@@ -76,3 +76,20 @@ def test_what_a_run_was_trained_with_is_remembered(tmp_path):
     plan = make_plan([replace(make_stage("a"), id="f" * 64)])
     assert outdated_folders(plan, tmp_path) == [folder.path]
     assert other_settings(folder.path, plan) == "PRETRAINED=w.pth then, none now"
+
+
+def test_a_damaged_pointer_does_not_restart_a_training(tmp_path):
+    runner = make_runner(make_plan([make_stage("a")]), tmp_path, retries=0)
+    (folder,) = runner.folders.values()
+    folder.prepare()
+    (folder.path / "iter_5.pth").write_bytes(b"weights")
+    (folder.path / "last_checkpoint").write_bytes(b"\0\0")
+    resumed, command = [], runner.commander
+
+    def note(stage, resume, num_processes):
+        resumed.append(resume)
+        return command(stage, resume, num_processes)
+
+    runner.commander = note
+    runner.run()
+    assert resumed == [True]
