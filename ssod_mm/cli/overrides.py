@@ -53,6 +53,7 @@ _OPEN_PARTS = {
     "semi_train_cfg",
     "teacher_options",
 }
+_DEFAULTED = re.compile(r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}")
 _PARAMETER = re.compile(r"\{\{\s*\$([A-Za-z_]\w*)")
 
 
@@ -97,9 +98,9 @@ def parameters(path: str | Path) -> set[str]:
 def given_parameters(
     names: set[str], options: Mapping[str, Any]
 ) -> Iterator[dict[str, str]]:
-    """Let mmengine find the parameters of a config file while it reads it.
+    """Let mmengine fill in the parameters of a config file while it reads it.
 
-    It looks for them in the environment; within the block that holds those of the
+    It would look for them in the environment. Within the block it takes those of the
     overrides and the documented variables, and none else.
 
     Args:
@@ -109,28 +110,25 @@ def given_parameters(
     Yields:
         The parameters that the user's environment sets.
     """
-    before = {name: os.environ.get(name.upper()) for name in names}
     from_user = {
-        name: value
-        for name, value in before.items()
-        if value is not None
-        and name.upper() in DOCUMENTED_VARIABLES
-        and name not in options
+        name: os.environ[name.upper()]
+        for name in names - set(options)
+        if name.upper() in DOCUMENTED_VARIABLES and os.environ.get(name.upper())
     }
-    wanted = {**from_user, **{k: str(v) for k, v in options.items() if k in names}}
-    _set_variables({name: wanted.get(name) for name in names})
+    values = {**from_user, **{k: str(v) for k, v in options.items() if k in names}}
+
+    def fill(filename: str, temp_config_name: str) -> dict[str, str]:
+        text = Path(filename).read_text(encoding="utf-8")
+        text = _DEFAULTED.sub(lambda m: values.get(m[1].lower(), m[2]), text)
+        Path(temp_config_name).write_text(text, encoding="utf-8")
+        return {}
+
+    stock = Config._substitute_env_variables
+    Config._substitute_env_variables = staticmethod(fill)
     try:
         yield from_user
     finally:
-        _set_variables(before)
-
-
-def _set_variables(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name.upper(), None)
-        else:
-            os.environ[name.upper()] = value
+        Config._substitute_env_variables = staticmethod(stock)
 
 
 def check_overrides(cfg: Config, options: Mapping[str, Any]) -> None:
