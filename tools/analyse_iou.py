@@ -28,7 +28,7 @@ from ssod_mm.cli.resolve import resolve_config
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ssod_mm.engine.iou_analysis import IouAnalysis
+    from ssod_mm.apis.iou_analysis import IouAnalysis
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -164,8 +164,8 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.apis.iou_analysis import analyse_iou
         from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.iou_analysis import analyse_iou
         from ssod_mm.evaluation.iou_curves import rarest_classes
 
         trust_checkpoints(arguments.trust_checkpoint)

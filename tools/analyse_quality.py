@@ -112,8 +112,8 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.apis.quality_analysis import analyse_quality
         from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.quality_analysis import analyse_quality
 
         trust_checkpoints(arguments.trust_checkpoint)
         boxes = analyse_quality(

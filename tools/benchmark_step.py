@@ -52,17 +52,17 @@ from mmengine.runner import Runner, load_checkpoint
 from mmengine.structures import InstanceData
 from terminaltables import AsciiTable
 
-from ssod_mm.cli.arguments import add_config_arguments, config_overrides
-from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import load_config
-from ssod_mm.cli.resolve import resolve_config
-from ssod_mm.engine.runtime import import_custom_modules
-from ssod_mm.engine.step_times import (
+from ssod_mm.apis.step_times import (
     measure_parts,
     measure_times,
     part_costs,
     resident_mib,
 )
+from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.engine.runtime import import_custom_modules
 
 VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "limit", "against")
 FRAME_KEYS = ("detector", "data_preprocessor", "semi_train_cfg", "semi_test_cfg")

@@ -67,8 +67,8 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.apis.comparison import ComparedModel, compare_drawings
         from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.comparison import ComparedModel, compare_drawings
 
         trust_checkpoints(arguments.trust_checkpoint)
         models = [

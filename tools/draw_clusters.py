@@ -48,8 +48,8 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.apis.cluster_drawing import draw_clusters
         from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.cluster_drawing import draw_clusters
 
         trust_checkpoints(arguments.trust_checkpoint)
         files = draw_clusters(

@@ -51,8 +51,8 @@ def main() -> None:
             **config_overrides(arguments),
         )
         # Only now, so that a mistake in the command is reported at once.
+        from ssod_mm.apis.export import export_detector
         from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.export import export_detector
 
         trust_checkpoints(arguments.trust_checkpoint)
         config, weights = export_detector(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.data.shapes import ShapesSpec, make_shapes
-from ssod_mm.data.shapes_glyphs import CLASS_PALETTE
+from ssod_mm.data.shapes.glyphs import CLASS_PALETTE
 from ssod_mm.data.split_files import make_splits, split_table
 
 

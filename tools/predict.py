@@ -52,8 +52,8 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.device import get_device
 
+        from ssod_mm.apis.predictions import predict_files
         from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.predictions import predict_files
 
         trust_checkpoints(arguments.trust_checkpoint)
         summary = predict_files(

@@ -119,9 +119,9 @@ def main() -> None:
         # Only now, so that a mistake in the command is reported at once.
         from mmengine.model import is_model_wrapper
 
+        from ssod_mm.apis.inference import evaluated_model
         from ssod_mm.checkpoints import load_weights, trust_checkpoints
         from ssod_mm.engine.class_hook import number_labels
-        from ssod_mm.engine.inference import evaluated_model
         from ssod_mm.engine.runtime import build_runner
 
         trust_checkpoints(arguments.trust_checkpoint)

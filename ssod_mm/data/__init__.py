@@ -5,10 +5,10 @@ from ssod_mm.data.image_folder import ImageFolderDataset
 from ssod_mm.data.loading import LoadImage
 from ssod_mm.data.samplers import DrawIndex, RatioSampler
 from ssod_mm.data.views import LabelledView, PackView, TwoViews
-from ssod_mm.data.views_colour import OneColour
-from ssod_mm.data.views_erasing import ErasePatches
-from ssod_mm.data.views_jitter import ColourJitter, RandomBlur
-from ssod_mm.data.views_random import RandomView
+from ssod_mm.data.views.colour import OneColour
+from ssod_mm.data.views.erasing import ErasePatches
+from ssod_mm.data.views.jitter import ColourJitter, RandomBlur
+from ssod_mm.data.views.random import RandomView
 
 __all__ = [
     "CocoSemiDataset",

@@ -12,14 +12,14 @@ import pytest
 from pycocotools.coco import COCO
 
 from ssod_mm.data.shapes import ShapesSpec, is_complete, make_shapes
-from ssod_mm.data.shapes_glyphs import CLASS_PALETTE, CLASSES, glyph_mask
-from ssod_mm.data.shapes_paint import (
+from ssod_mm.data.shapes.glyphs import CLASS_PALETTE, CLASSES, glyph_mask
+from ssod_mm.data.shapes.paint import (
     FIELDS,
     coat_colours,
     contrasting_colour,
     paint,
 )
-from ssod_mm.data.shapes_scene import SceneSpec, draw_scene, visible_objects
+from ssod_mm.data.shapes.scene import SceneSpec, draw_scene, visible_objects
 
 SMALL = ShapesSpec(num_train=12, num_val=3)
 

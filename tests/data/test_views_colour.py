@@ -4,10 +4,10 @@ import mmcv
 import numpy as np
 import pytest
 
-from ssod_mm.data import views_colour, views_jitter
-from ssod_mm.data.views_colour import COLOUR_OPS, OneColour
-from ssod_mm.data.views_jitter import ColourJitter, RandomBlur
-from ssod_mm.data.views_random import RandomView
+from ssod_mm.data.views import colour as views_colour, jitter as views_jitter
+from ssod_mm.data.views.colour import COLOUR_OPS, OneColour
+from ssod_mm.data.views.jitter import ColourJitter, RandomBlur
+from ssod_mm.data.views.random import RandomView
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssod_mm.data.views import PackView
-from ssod_mm.data.views_erasing import ErasePatches
+from ssod_mm.data.views.erasing import ErasePatches
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)

@@ -7,14 +7,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmdet.structures.bbox import HorizontalBoxes
 
-from ssod_mm.data.views_geometry import (
+from ssod_mm.data.views.geometry import (
     AFFINE_OPS,
     ViewGeometry,
     affine_matrix,
     render,
     to_pixel_centres,
 )
-from ssod_mm.data.views_random import RandomView
+from ssod_mm.data.views.random import RandomView
 
 FILL = (114.0, 114.0, 114.0)
 ANY_AFFINE = [

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmdet.structures import DetDataSample
 
-from ssod_mm.data.views_geometry import AFFINE_OPS, ViewGeometry, affine_matrix, render
+from ssod_mm.data.views.geometry import AFFINE_OPS, ViewGeometry, affine_matrix, render
 from ssod_mm.models.rescoring import rescore, teacher_rois
 from tests.data.test_views_geometry import FILL, centroid, smooth_blob, well_inside
 from tests.models.builders import batch

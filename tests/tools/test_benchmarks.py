@@ -7,8 +7,8 @@ from time import sleep
 
 import pytest
 
+from ssod_mm.apis.step_times import part_costs, timed_calls
 from ssod_mm.cli.lookup import load_config
-from ssod_mm.engine.step_times import part_costs, timed_calls
 from ssod_mm.models.dense import anchors
 from tests.config_runs import make_layouts, shrink
 from tests.tools.semi_checkpoints import call_tool

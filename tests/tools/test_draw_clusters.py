@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
+from ssod_mm.apis.cluster_drawing import batch_pictures, draw_clusters
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
-from ssod_mm.engine.cluster_drawing import batch_pictures, draw_clusters
 from ssod_mm.engine.runtime import import_custom_modules
 from tests.config_runs import make_layouts, shrink
 from tests.models.builders import batch

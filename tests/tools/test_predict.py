@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssod_mm.engine.predictions import image_files
+from ssod_mm.apis.predictions import image_files
 from tests.tools.semi_checkpoints import CLASSES, call_tool, make_semi_checkpoint
 
 
@@ -36,7 +36,7 @@ def test_drawings_and_json_of_a_folder(trained, images, tmp_path, capsys, monkey
     _, config, weights = trained
     warnings = []
     monkeypatch.setattr(
-        "ssod_mm.engine.inference.print_log", lambda text, **_: warnings.append(text)
+        "ssod_mm.apis.inference.print_log", lambda text, **_: warnings.append(text)
     )
     out = tmp_path / "out"
     call_tool("predict", config, weights, images, "--out", out, "--score-thr", 0.4)
@@ -132,7 +132,7 @@ def test_odd_images_are_left_out_named_and_counted(
     _, config, weights = trained
     warnings = []
     monkeypatch.setattr(
-        "ssod_mm.engine.inference.print_log", lambda text, **_: warnings.append(text)
+        "ssod_mm.apis.inference.print_log", lambda text, **_: warnings.append(text)
     )
     cv2.imwrite(str(images / "flat.png"), np.zeros((1, 20000, 3), np.uint8))
     cv2.imwrite(str(images / "thin.png"), np.zeros((20000, 1, 3), np.uint8))

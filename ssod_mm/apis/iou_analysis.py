@@ -17,8 +17,8 @@ from mmengine.utils import track_iter_progress
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ssod_mm.apis.inference import load_detector
 from ssod_mm.engine.class_hook import number_labels_of
-from ssod_mm.engine.inference import load_detector
 from ssod_mm.evaluation.hidden_truth import HiddenTruth
 from ssod_mm.evaluation.iou_curves import (
     THRESHOLDS,

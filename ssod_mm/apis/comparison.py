@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmengine.utils import track_iter_progress
 
-from ssod_mm.engine.inference import load_detector, predict_images
-from ssod_mm.engine.predictions import image_files
+from ssod_mm.apis.inference import load_detector, predict_images
+from ssod_mm.apis.predictions import image_files
 from ssod_mm.evaluation.drawing import (
     TRUTH_COLOUR,
     detections_picture,

@@ -28,8 +28,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ssod_mm.data.shapes_glyphs import CLASSES
-from ssod_mm.data.shapes_scene import SceneSpec, draw_scene
+from ssod_mm.data.shapes.glyphs import CLASSES
+from ssod_mm.data.shapes.scene import SceneSpec, draw_scene
 
 SHAPES_VERSION = 2
 """Raised whenever the same parameters would give other images."""

@@ -10,8 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
-from ssod_mm.data.views_colour import ColourEdit, check_image, identity
-from ssod_mm.data.views_geometry import (
+from ssod_mm.data.views.colour import ColourEdit, check_image, identity
+from ssod_mm.data.views.geometry import (
     AFFINE_OPS,
     ViewGeometry,
     affine_matrix,

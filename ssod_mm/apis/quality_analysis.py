@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ssod_mm.engine.inference import load_detector
-from ssod_mm.engine.iou_analysis import part_loader_cfg, predictions
+from ssod_mm.apis.inference import load_detector
+from ssod_mm.apis.iou_analysis import part_loader_cfg, predictions
 from ssod_mm.evaluation.box_quality import BoxQuality, box_quality
 from ssod_mm.evaluation.hidden_truth import HiddenTruth
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from mmdet.registry import TRANSFORMS
 
-from ssod_mm.data.views_colour import (
+from ssod_mm.data.views.colour import (
     ColourEdit,
     ColourTransform,
     identity,

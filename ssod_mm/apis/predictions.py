@@ -11,13 +11,13 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.utils import track_iter_progress
 
-from ssod_mm.data.image_folder import EXTENSIONS
-from ssod_mm.durable import write_durably
-from ssod_mm.engine.inference import (
+from ssod_mm.apis.inference import (
     evaluated_model,
     load_detector,
     predict_images,
 )
+from ssod_mm.data.image_folder import EXTENSIONS
+from ssod_mm.durable import write_durably
 from ssod_mm.evaluation.drawing import draw_detections
 from ssod_mm.structures import class_probabilities
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ssod_mm.data.shapes_glyphs import CLASSES, glyph_mask
-from ssod_mm.data.shapes_paint import (
+from ssod_mm.data.shapes.glyphs import CLASSES, glyph_mask
+from ssod_mm.data.shapes.paint import (
     PALETTES,
     background,
     coat_colours,

@@ -13,12 +13,12 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 
-from ssod_mm.checkpoints import write_safetensors
-from ssod_mm.engine.inference import (
+from ssod_mm.apis.inference import (
     evaluated_model,
     load_detector,
     plain_detector_cfg,
 )
+from ssod_mm.checkpoints import write_safetensors
 from ssod_mm.version import __version__
 
 STOCK_TRANSFORMS = {
