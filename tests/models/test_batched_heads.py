@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from mmdet.models.task_modules.samplers import BaseSampler, RandomSampler
 from mmdet.registry import MODELS
@@ -195,6 +195,12 @@ def test_losses_and_gradients_equal_mmdets(kind):
         generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
         samples = drawn_samples(data.draw, generator)
         images = torch.randn(len(samples), 3, *SIZE, generator=generator)
+        if kind != "retina":
+            # Neither sorts equal scores in an order that is defined.
+            with torch.no_grad():
+                maps = stock.rpn_head(stock.extract_feat(images))[0]
+            for row in torch.cat([one.flatten(1) for one in maps], 1).sigmoid():
+                assume(len(row.unique()) == len(row))
         keys = Keys()
         with keys.drawing():
             found = batched.loss(images, copy.deepcopy(samples))
