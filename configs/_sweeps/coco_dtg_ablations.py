@@ -22,6 +22,7 @@ _switches = [
     "t5",
     "tau040",
     "tau050",
+    "weak_plain",
 ]
 methods = dict(dtg=dict(label="DTG", config=_config))
 overrides = {
