@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ def read_coco_json(
     path: str | Path,
     backend_args: dict[str, Any] | None = None,
     key: str = "ann_file",
+    needs: Sequence[str] = ("images", "categories"),
 ) -> CocoDocument:
     """Parse a COCO json and check the form of its images, categories and annotations.
 
@@ -89,10 +91,11 @@ def read_coco_json(
         path: the file, in UTF-8, UTF-16 or UTF-32.
         backend_args: of ``mmengine.fileio``.
         key: config key or option that names the file, for messages.
+        needs: parts that the file must have.
 
     Returns:
-        The document; ``annotations`` is a list, empty where the file has none, and
-        each has an id.
+        The document; parts that the file need not have are lists, empty where it has
+        none, and each annotation has an id.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -103,20 +106,21 @@ def read_coco_json(
     if not fileio.exists(path, backend_args=backend_args):
         hint = "; label splits are made by tools/make_splits.py" if "@" in path else ""
         raise FileNotFoundError(f"annotation file {path} ({key}) not found{hint}")
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"annotation file {path} ({key}) is no regular file")
     try:
         document = json.loads(fileio.get(path, backend_args=backend_args))
-    except IsADirectoryError:
-        raise ValueError(f"annotation file {path} ({key}) is a folder") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"annotation file {path} is no valid json: {error}") from None
-    for part in ("images", "categories"):
+    for part in needs:
         if not isinstance(document, dict) or not isinstance(document.get(part), list):
             raise ValueError(
                 f'annotation file {path} has no list "{part}"; the COCO form needs '
                 '"images", "categories" and, for labelled data, "annotations"'
             )
-    if document.get("annotations") is None:
-        document["annotations"] = []
+    for part in ("images", "categories", "annotations"):
+        if document.get(part) is None:
+            document[part] = []
     _check_entries(document, "images", "image", path)
     _check_entries(document, "categories", "category", path)
     _check_entries(document, "annotations", "annotation", path)
@@ -198,6 +202,21 @@ def check_images(document: CocoDocument, path: str) -> None:
         if image["id"] in seen:
             raise ValueError(f"{path}: image id {image['id']} occurs more than once")
         seen.add(image["id"])
+
+
+def check_file_names(document: CocoDocument, path: str) -> None:
+    """Check that no image is there twice, under two ids.
+
+    Raises:
+        ValueError: a ``file_name`` occurs more than once; names it.
+    """
+    counts = Counter(image["file_name"] for image in document["images"])
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{path}: {len(twice)} file names occur more than once, such as "
+            f"{twice[0]}; each image must stand in the file once"
+        )
 
 
 def json_classes(document: CocoDocument, path: str | Path) -> tuple[str, ...]:
@@ -361,16 +380,25 @@ def _check_share(annotations: list[dict], counts: BoxCounts, path: str) -> None:
     """
     if counts.unusable * 2 <= len(annotations) or not annotations:
         return
+    _check_pixels(annotations, path)
+    raise ValueError(
+        f"{path}: {counts.unusable} of its {len(annotations)} annotations cannot be "
+        f"used: {counts}. Correct the file"
+    )
+
+
+def _check_pixels(annotations: list[dict], path: str) -> None:
+    """Refuse boxes in parts of the image's size.
+
+    Raises:
+        ValueError: there are boxes, and all lie between 0 and 1.
+    """
     boxes = [a["bbox"] for a in annotations if _is_box(a.get("bbox"))]
     if boxes and all(max(box) <= 1 for box in boxes):
         raise ValueError(
             f"{path}: all boxes lie between 0 and 1, as parts of the image's width and "
             "height; the COCO form is [x, y, width, height] in pixels: multiply them"
         )
-    raise ValueError(
-        f"{path}: {counts.unusable} of its {len(annotations)} annotations cannot be "
-        f"used: {counts}. Correct the file"
-    )
 
 
 def check_truth(document: CocoDocument, path: str) -> CocoDocument:
@@ -384,9 +412,11 @@ def check_truth(document: CocoDocument, path: str) -> CocoDocument:
         path: its file, for messages.
 
     Raises:
-        ValueError: an image, a category or a box is not usable; names it.
+        ValueError: an image, a category or a box is not usable, and names it; or all
+            boxes are parts of the image's size.
     """
     check_images(document, path)
+    _check_pixels(document["annotations"], path)
     json_classes(document, path)
     images = {image["id"] for image in document["images"]}
     categories = {category["id"] for category in document["categories"]}

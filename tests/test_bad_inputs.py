@@ -6,15 +6,11 @@ What may be accepted without a word is listed: all else must be refused or count
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import os
-import signal
 import struct
 import zlib
-from contextlib import contextmanager
-from pathlib import Path
 from unittest import mock
 
 import cv2
@@ -24,14 +20,15 @@ import torch
 from mmdet.datasets.transforms import LoadAnnotations
 from PIL import Image
 
-from ssod_mm.cli.errors import explain
 from ssod_mm.data.datasets import CocoSemiDataset
 from ssod_mm.data.image_folder import ImageFolderDataset
 from ssod_mm.data.loading import LoadImage
 from ssod_mm.data.split_files import make_splits
 from ssod_mm.evaluation.coco_metric import FastCocoMetric
 from ssod_mm.evaluation.hidden_truth import HiddenTruth
-from tests.data.coco_files import CLASSES, coco_document, image_array, write_image
+from ssod_mm.evaluation.voc07_metric import Voc07Metric
+from tests.data.coco_files import CLASSES, box, coco_document, image_array, write_image
+from tests.outcomes import outcome
 
 ABSENT = object()
 VALUES = {
@@ -55,44 +52,6 @@ FIELDS = {
     "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
     "categories": ("id", "name"),
 }
-
-
-class Hangs(BaseException):
-    """Nothing but the test catches it."""
-
-
-@contextmanager
-def time_limit(seconds):
-    """Raise in place of hanging."""
-
-    def stop(*_):
-        raise Hangs
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def outcome(action, *arguments):
-    """What a user sees: "accepted", "counted" or "refused: ...".
-
-    Raises:
-        Exception: what would be a traceback.
-        Hangs: it takes too long.
-    """
-    try:
-        with time_limit(20):
-            words = action(*arguments)
-    except Exception as error:
-        line = explain(error)
-        if line is None or len(line) < 16:
-            raise
-        return f"refused: {line}"
-    return "counted" if words else "accepted"
 
 
 # --- annotation files -----------------------------------------------------------------
@@ -133,6 +92,17 @@ def as_truth(path):
     assert 0 <= value <= 1
 
 
+def as_voc_truth(path):
+    metric = Voc07Metric(ann_file=str(path))
+    metric.dataset_meta = dict(classes=CLASSES)
+    one = dict(
+        bboxes=torch.ones(1, 4), scores=torch.ones(1), labels=torch.zeros(1).long()
+    )
+    for image in range(1, 5):
+        metric.process({}, [dict(img_id=image, pred_instances=one)])
+    assert 0 <= metric.evaluate(4)["voc07/mAP_11points"] <= 1
+
+
 def as_hidden_truth(path):
     truth = HiddenTruth(path, CLASSES, "custom_hooks.0.ann_file")
     for number in range(1, 5):
@@ -140,7 +110,11 @@ def as_hidden_truth(path):
 
 
 READERS = dict(
-    training=as_training_set, split=as_split, truth=as_truth, hidden=as_hidden_truth
+    training=as_training_set,
+    split=as_split,
+    truth=as_truth,
+    voc=as_voc_truth,
+    hidden=as_hidden_truth,
 )
 
 # (part, field, value): harmless, or used as it stands.
@@ -210,6 +184,23 @@ def whole_files():
 
 
 @pytest.mark.parametrize("reader", READERS)
+def test_boxes_in_parts_of_the_image(folder, reader):
+    annotations = [box(i, i, bbox=(0.1, 0.1, 0.5, 0.5)) for i in range(1, 5)]
+    path = folder / "train.json"
+    path.write_text(json.dumps(coco_document(annotations=annotations)))
+    assert "between 0 and 1" in outcome(READERS[reader], path)
+
+
+@pytest.mark.parametrize("reader", ["split", "hidden"])
+def test_an_image_that_occurs_twice(folder, reader):
+    document = coco_document()
+    document["images"][1]["file_name"] = document["images"][0]["file_name"]
+    path = folder / "train.json"
+    path.write_text(json.dumps(document))
+    assert "file names occur more than once" in outcome(READERS[reader], path)
+
+
+@pytest.mark.parametrize("reader", READERS)
 def test_whole_files(folder, reader):
     path = folder / "train.json"
     for name, data in whole_files():
@@ -229,11 +220,13 @@ def test_other_encodings_are_read(folder, reader, encoding):
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("kind", ["missing", "folder"])
+@pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])
 def test_no_file(folder, reader, kind):
     path = folder / "train.json"
     if kind == "folder":
         path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
     assert outcome(READERS[reader], path).startswith("refused")
 
 
@@ -377,6 +370,40 @@ FOLDERS = {
     "nothing": (lambda root: (root / "0.jpg").unlink(), {}, WRONG),
     "all excluded": (lambda root: None, dict(exclude=["0.jpg"]), WRONG),
     "no exclude file": (lambda root: None, dict(exclude="no.txt"), WRONG),
+    "a number to exclude": (lambda root: None, dict(exclude=3), WRONG),
+    "numbers to exclude": (lambda root: None, dict(exclude=[3]), WRONG),
+    "endings as one text": (lambda root: None, dict(extensions=".jpg"), WRONG),
+    "a number as ending": (lambda root: None, dict(extensions=3), WRONG),
+    "a binary exclude file": (
+        lambda root: (root / "e.txt").write_bytes(bytes(range(256))),
+        dict(exclude="e.txt"),
+        WRONG,
+    ),
+    "an exclude file in UTF-16": (
+        lambda root: (root / "e.txt").write_bytes("0.jpg".encode("utf-16")),
+        dict(exclude="e.txt"),
+        WRONG,
+    ),
+    "an exclude file with BOM": (  # it takes out the one image
+        lambda root: (root / "e.txt").write_bytes("0.jpg".encode("utf-8-sig")),
+        dict(exclude="e.txt"),
+        WRONG,
+    ),
+    "a pipe as exclude file": (
+        lambda root: os.mkfifo(root / "e.txt"),
+        dict(exclude="e.txt"),
+        WRONG,
+    ),
+    "an exclude json without names": (
+        lambda root: (root / "e.json").write_text('{"images": [{"id": 1}]}'),
+        dict(exclude="e.json"),
+        WRONG,
+    ),
+    "an exclude json of images": (
+        lambda root: (root / "e.json").write_text('{"images": [{"file_name": "a"}]}'),
+        dict(exclude="e.json"),
+        RIGHT,
+    ),
     "a bad exclude file": (
         lambda root: (root / "e.json").write_text("{"),
         dict(exclude="e.json"),
@@ -410,9 +437,7 @@ def test_no_folder_of_unlabelled_images(tmp_path, kind):
 
 def test_the_table_is_long_enough():
     fields = sum(len(names) for names in FIELDS.values()) * len(VALUES)
-    files = len(list(whole_files())) + 4 + 2
+    files = len(list(whole_files())) + 4 + 3
     rows = len(READERS) * (fields + files) + 2 * len(IMAGES) + 10 + len(FOLDERS) + 2
     assert rows >= 298
     assert 2 * len(IMAGES) >= 30
-    assert copy.deepcopy(IMAGES["png"]) == IMAGES["png"]
-    assert isinstance(Path("x"), Path)

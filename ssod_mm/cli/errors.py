@@ -21,6 +21,13 @@ DISK_ERRORS = {
     errno.EACCES: "you have no right to it: change that, or name another folder",
     errno.EPERM: "you have no right to it: change that, or name another folder",
 }
+# A path of the user's is something else than it should be.
+WRONG_PATHS = (
+    FileNotFoundError,
+    NotADirectoryError,
+    IsADirectoryError,
+    FileExistsError,
+)
 _UNKNOWN_KEY = re.compile(r"got an unexpected keyword argument")
 _PROJECT = Path(__file__).resolve().parents[1]
 _FROM_WORKER = re.compile(r"Caught \w+ in .*worker process", re.DOTALL)
@@ -62,7 +69,7 @@ def explain(error: Exception) -> str | None:
             f"{error.filename or 'a file'}: {DISK_ERRORS[error.errno]}, and give the "
             "same command again, a training with --resume"
         )
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+    if isinstance(error, WRONG_PATHS):
         return _one_line(text)
     if isinstance(error, TypeError) and _UNKNOWN_KEY.search(text):
         return _one_line(f"the config has a key that nothing takes: {text}")

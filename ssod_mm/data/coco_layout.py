@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ssod_mm.coco_json import read_coco_json
+from ssod_mm.coco_json import check_images, read_coco_json
 
 
 def check_coco_layout(root: str | Path, unlabeled2017: bool = True) -> None:
@@ -56,10 +55,12 @@ def unlabelled_with_categories(
         categories_from: json with ``categories``.
 
     Raises:
-        ValueError: ``image_info`` has no images.
+        FileNotFoundError: a file is missing.
+        ValueError: ``image_info`` has no images, or is not usable.
     """
-    document = json.loads(Path(image_info).read_bytes())
-    if not document.get("images"):
+    document = read_coco_json(image_info, needs=("images",))
+    check_images(document, str(image_info))
+    if not document["images"]:
         raise ValueError(f"{image_info} holds no images")
     categories = read_coco_json(categories_from)["categories"]
     return {**document, "categories": categories, "annotations": []}

@@ -43,7 +43,8 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
 
     Raises:
         FileNotFoundError: the folder or the file of ``exclude`` is missing.
-        ValueError: the folder holds no image.
+        ValueError: the folder holds no image, ``extensions`` or ``exclude`` are no
+            lists of names, or the file of ``exclude`` cannot be read.
     """
 
     METAINFO: ClassVar[dict] = {}
@@ -57,6 +58,9 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
         read_sizes: bool = False,
         **kwargs: Any,
     ) -> None:
+        _check_names("extensions", extensions)
+        if exclude is not None and not isinstance(exclude, (str, Path)):
+            _check_names("exclude", exclude)
         self.extensions = tuple(extension.lower() for extension in extensions)
         self.recursive = recursive
         self.exclude = exclude
@@ -120,8 +124,19 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
                 f"file {path} not found (exclude of ImageFolderDataset)"
             )
         if path.suffix == ".json":
-            return {image["file_name"] for image in read_coco_json(path)["images"]}
-        return {line.strip() for line in path.read_text().splitlines() if line.strip()}
+            document = read_coco_json(path, key="exclude", needs=("images",))
+            names = {image.get("file_name") for image in document["images"]}
+            if None in names:
+                raise ValueError(f"{path} (exclude): an image has no file_name")
+            return names
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{path} (exclude of ImageFolderDataset) is no text in UTF-8: give one "
+                "name a line, or a COCO json"
+            ) from None
+        return {line.strip() for line in lines if line.strip()}
 
     def _with_sizes(self, items: list[dict]) -> list[dict]:
         sized = []
@@ -142,6 +157,17 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
                 "readable image"
             )
         return sized
+
+
+def _check_names(key: str, names: Any) -> None:
+    """Check that a key is a list of texts.
+
+    Raises:
+        ValueError: it is not; names the key and the value.
+    """
+    is_list = isinstance(names, (list, tuple, set, frozenset))
+    if not is_list or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"ImageFolderDataset: {key} = {names!r} is no list of texts")
 
 
 def image_names(

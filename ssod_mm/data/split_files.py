@@ -24,6 +24,7 @@ from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
 from ssod_mm.coco_json import (
+    check_file_names,
     check_images,
     clean_annotations,
     json_classes,
@@ -196,11 +197,13 @@ def make_splits(
 
     Raises:
         FileNotFoundError: an input file is missing.
-        ValueError: a category is not in the file, a ratio, fold or file is not usable, or see ``check_overwrite``.
+        ValueError: a category is not in the file, an image is there twice, a ratio,
+            fold or file is not usable, or see ``check_overwrite``.
     """
     ann_file = Path(ann_file)
     coco = read_coco_json(ann_file, key="--ann")
     check_images(coco, str(ann_file))
+    check_file_names(coco, str(ann_file))
     classes = json_classes(coco, ann_file)
     if not coco["annotations"]:
         raise ValueError(
@@ -289,11 +292,13 @@ def _read_index_lists(path: str | Path) -> dict[str, dict[str, list[int]]]:
         raise FileNotFoundError(f"--index-list {path} not found")
     try:
         lists = json.loads(path.read_bytes())
-        for folds in lists.values():
-            for indices in folds.values():
-                if not all(isinstance(index, int) for index in indices):
+        for percent, folds in lists.items():
+            float(percent)
+            for fold, indices in folds.items():
+                int(fold)
+                if not all(type(index) is int for index in indices):
                     raise TypeError("an index is no integer")
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(
             f"--index-list {path} does not have the form "
             f'{{"10.0": {{"1": [index, ...]}}}}: {error}'

@@ -108,11 +108,13 @@ def image_permutation(
     change with the NumPy version, nor with the order of ``image_ids``.
 
     Raises:
-        ValueError: an id occurs twice, or ``seed`` or ``fold`` is negative.
+        ValueError: an id occurs twice, or ``seed`` or ``fold`` is out of range.
     """
     _check_unique(image_ids)
-    if seed < 0 or fold < 0:
-        raise ValueError(f"seed = {seed}, fold = {fold}: both must be at least 0")
+    if not (0 <= seed < 2**32 and 0 <= fold < 2**32):
+        raise ValueError(
+            f"seed = {seed}, fold = {fold}: both must be at least 0 and below 2**32"
+        )
     ordered = sorted(image_ids)
     order = np.random.RandomState([seed, fold]).permutation(len(ordered))
     return [ordered[position] for position in order]

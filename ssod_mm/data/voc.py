@@ -13,6 +13,8 @@ the flag by the key ``difficult`` of ``CocoSemiDataset``.
 
 from __future__ import annotations
 
+import math
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +68,8 @@ def image_set_names(devkit: str | Path, year: int, image_set: str) -> list[str]:
 
     Raises:
         FileNotFoundError: a folder, the list, an xml or an image is missing.
-        ValueError: the list is empty.
+        ValueError: the list is empty or no text, or names something that is no number
+            or occurs twice.
     """
     missing = missing_voc_parts(devkit, year, image_set)
     if missing:
@@ -75,10 +78,18 @@ def image_set_names(devkit: str | Path, year: int, image_set: str) -> list[str]:
         )
     root = Path(devkit) / f"VOC{year}"
     list_file = root / "ImageSets" / "Main" / f"{image_set}.txt"
-    lines = list_file.read_text().splitlines()
+    try:
+        lines = list_file.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{list_file} is no text in UTF-8") from None
     names = [line.split()[0] for line in lines if line.strip()]
     if not names:
         raise ValueError(f"{list_file} names no image")
+    for name in names:
+        if re.fullmatch("[0-9_]*[0-9]", name) is None:
+            raise ValueError(f"{list_file} names {name}, which is no number of VOC's")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{list_file} names an image more than once")
     for folder, ending in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
         present = {path.name for path in (root / folder).iterdir()}
         absent = [name for name in names if f"{name}{ending}" not in present]
@@ -165,11 +176,25 @@ def parse_voc_xml(path: str | Path) -> tuple[int, int, list[dict[str, Any]]]:
     """
     try:
         root = ElementTree.parse(path).getroot()
-        width = round(float(root.findtext("size/width", "")))
-        height = round(float(root.findtext("size/height", "")))
+        width = round(_number(root, "size/width"))
+        height = round(_number(root, "size/height"))
+        if width < 1 or height < 1:
+            raise ValueError(f"its size is {width} x {height} pixels")
         return width, height, list(_objects(root, width, height))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, OSError) as error:
         raise ValueError(f"annotation file {path} is not usable: {error}") from None
+
+
+def _number(element: ElementTree.Element, tag: str) -> float:
+    """The finite number in a tag.
+
+    Raises:
+        ValueError: there is none.
+    """
+    number = float(element.findtext(tag, ""))
+    if not math.isfinite(number):
+        raise ValueError(f"{tag} is {number}")
+    return number
 
 
 def _objects(
@@ -180,7 +205,7 @@ def _objects(
         if name not in VOC_CLASSES:
             raise ValueError(f"class {name!r} is not among the 20 classes of VOC")
         xmin, ymin, xmax, ymax = (
-            float(element.findtext(f"bndbox/{side}", ""))
+            _number(element, f"bndbox/{side}")
             for side in ("xmin", "ymin", "xmax", "ymax")
         )
         left, top = max(xmin - 1, 0.0), max(ymin - 1, 0.0)
@@ -195,5 +220,7 @@ def _objects(
             "category_id": VOC_CLASSES.index(name) + 1,
             "bbox": bbox,
             "area": bbox[2] * bbox[3],
-            "difficult": int(float(element.findtext("difficult", "0") or 0)),
+            "difficult": int(
+                _number(element, "difficult") if element.findtext("difficult") else 0
+            ),
         }

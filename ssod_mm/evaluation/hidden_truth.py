@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.coco_json import (
+    check_file_names,
     check_truth,
     json_classes,
     match_classes,
@@ -30,7 +31,8 @@ class HiddenTruth:
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: no COCO json, no annotations in it, or not all of ``classes``.
+        ValueError: no COCO json, no annotations in it, an image twice, or not all of
+            ``classes``.
     """
 
     def __init__(
@@ -147,6 +149,7 @@ def _read(path: Path, config_key: str) -> dict:
         )
     content = read_coco_json(path, key=config_key)
     content = check_truth(content, str(path))
+    check_file_names(content, str(path))
     if not content["annotations"]:
         raise ValueError(
             f"{config_key}: {path} holds no annotations. The withheld annotations are "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from mmdet.evaluation.functional.mean_ap import average_precision, tpfp_default
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
+from ssod_mm.coco_json import check_truth, match_classes, read_coco_json
 from ssod_mm.evaluation.hidden_truth import is_ignored
 
 EVAL_MODES = ("11points", "area")
@@ -80,7 +80,8 @@ class Voc07Metric(BaseMetric):
     ``ignore`` or ``iscrowd`` set are ignored.
 
     Args:
-        ann_file: COCO-format json of the evaluated images.
+        ann_file: COCO-format json of the evaluated images. Its categories are matched
+            by name with the classes of the predictions.
         eval_mode: "11points" or "area".
         iou_thr: least IoU of a right detection, in (0, 1].
         classwise: also report ``voc07/<class>_AP_<mode>``.
@@ -89,7 +90,7 @@ class Voc07Metric(BaseMetric):
 
     Raises:
         FileNotFoundError: no ``ann_file``.
-        ValueError: bad arguments.
+        ValueError: bad arguments, or an unusable file.
     """
 
     default_prefix = "voc07"
@@ -112,9 +113,13 @@ class Voc07Metric(BaseMetric):
             raise ValueError(f"Voc07Metric.iou_thr={iou_thr} must lie in (0, 1].")
         if self.prefix == "coco":
             raise ValueError("Voc07Metric.prefix='coco' would pass for COCO's AP.")
-        if not Path(ann_file).is_file():
-            raise FileNotFoundError(f"Voc07Metric.ann_file: {ann_file} does not exist.")
-        self.ann_file = Path(ann_file)
+        content = read_coco_json(ann_file, key="Voc07Metric.ann_file")
+        self.content = check_truth(content, str(ann_file))
+        if not self.content["annotations"]:
+            raise ValueError(
+                f"{ann_file} (Voc07Metric.ann_file) holds no annotation: nothing can "
+                "be evaluated; name a labelled file"
+            )
         self.eval_mode = eval_mode
         self.iou_thr = iou_thr
         self.classwise = classwise
@@ -170,15 +175,21 @@ class Voc07Metric(BaseMetric):
         return metrics
 
     def _truth(self, classes: Sequence[str]) -> list[dict[Any, ClassTruth]]:
-        """Per label: image id -> true boxes."""
-        content = json.loads(self.ann_file.read_text())
+        """Per label: image id -> true boxes.
+
+        Raises:
+            ValueError: the file lacks a class; names both lists.
+        """
+        categories = self.content["categories"]
+        names = [category["name"] for category in categories]
+        classes = match_classes(classes, names, "the model", "the truth")
         label_of = {
             category["id"]: classes.index(category["name"])
-            for category in content["categories"]
+            for category in categories
             if category["name"] in classes
         }
         boxes: dict = defaultdict(lambda: ([], []))
-        for ann in content["annotations"]:
+        for ann in self.content["annotations"]:
             label = label_of.get(ann["category_id"])
             if label is None:
                 continue

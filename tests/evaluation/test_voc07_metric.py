@@ -73,6 +73,7 @@ def ann_file(tmp_path):
             dict(id=9, name="dog"),
             dict(id=5, name="cat"),
             dict(id=1, name="elk"),
+            dict(id=2, name="fox"),  # none in the images
         ],
     )
     path = tmp_path / "voc.json"
