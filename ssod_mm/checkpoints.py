@@ -24,6 +24,8 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
+
 TEACHER, STUDENT = "teacher.", "student."
 NUM_NAMED = 5
 # How torch and we say that a file asks for something that is not on the list.
@@ -58,7 +60,7 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         if not Path(path).exists():
             raise FileNotFoundError(f"there is no checkpoint {path}")
         if not Path(path).is_file():
-            raise ValueError(f"{path} is no file, so no checkpoint")
+            raise UserError(f"{path} is no file, so no checkpoint")
     content = mmengine_checkpoint._load_checkpoint(str(path), map_location)
     return checked_content(content, path)
 
@@ -70,14 +72,14 @@ def checked_content(content: Any, path: str | Path) -> dict[str, Any]:
         ValueError: there are none.
     """
     if not isinstance(content, Mapping):
-        raise ValueError(
+        raise UserError(
             f"{path} holds a {type(content).__name__}, not the weights of a model"
         )
     state = content.get("state_dict", content)
     if not isinstance(state, Mapping) or not any(
         isinstance(value, Tensor) for value in state.values()
     ):
-        raise ValueError(f"{path} holds no weights: its state_dict is empty")
+        raise UserError(f"{path} holds no weights: its state_dict is empty")
     return dict(content) if "state_dict" in content else {"state_dict": state}
 
 
@@ -135,12 +137,12 @@ def safe_load(file: Any, map_location: Any = None, weights_only: Any = None) -> 
     except Exception as error:  # a damaged file fails in many ways
         text = str(error)
         if any(sign in text.lower() for sign in SIGNS_OF_CODE):
-            raise ValueError(
+            raise UserError(
                 f"{file} holds more than weights ({_first_cause(text)}): reading it "
                 "could run any program. If it is a file of your own, add "
                 "--trust-checkpoint"
             ) from None
-        raise ValueError(
+        raise UserError(
             f"{file} is damaged or no checkpoint ({_first_cause(text)}); use an "
             "earlier one"
         ) from None
@@ -161,7 +163,7 @@ def _read_safetensors(path: str | Path) -> dict[str, Any]:
             meta = json.loads((opened.metadata() or {}).get("meta", "{}"))
             state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no checkpoint ({error})") from None
+        raise UserError(f"{path} is damaged or no checkpoint ({error})") from None
     return {"meta": meta, "state_dict": state}
 
 
@@ -204,7 +206,7 @@ def fetch_weights(
             )
         except (urllib.error.URLError, OSError, RuntimeError) as error:
             reason = getattr(error, "reason", error)
-            raise ValueError(
+            raise UserError(
                 f"the weights {url} cannot be fetched ({reason}): put the file at "
                 f"{path}, or name your own with --cfg-options pretrained=FILE"
             ) from None
@@ -281,7 +283,7 @@ def check_fit(
     ]
     if wrong:
         more = ", ..." if len(wrong) > NUM_NAMED else ""
-        raise ValueError(
+        raise UserError(
             f"{checkpoint} does not fit the config's model: {len(wrong)} of "
             f"{len(wanted)} weights are missing or have another shape "
             f"({1 - len(wrong) / len(wanted):.0%} fit), such as "

@@ -20,6 +20,8 @@ from typing import Any
 from mmdet.datasets.api_wrappers import COCO
 from mmengine import fileio
 
+from ssod_mm.errors import UserError
+
 CocoDocument = dict[str, Any]
 LARGEST_SIDE = 2**31
 
@@ -107,14 +109,14 @@ def read_coco_json(
         hint = "; label splits are made by tools/make_splits.py" if "@" in path else ""
         raise FileNotFoundError(f"annotation file {path} ({key}) not found{hint}")
     if Path(path).exists() and not Path(path).is_file():
-        raise ValueError(f"annotation file {path} ({key}) is no regular file")
+        raise UserError(f"annotation file {path} ({key}) is no regular file")
     try:
         document = json.loads(fileio.get(path, backend_args=backend_args))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"annotation file {path} is no valid json: {error}") from None
+        raise UserError(f"annotation file {path} is no valid json: {error}") from None
     for part in needs:
         if not isinstance(document, dict) or not isinstance(document.get(part), list):
-            raise ValueError(
+            raise UserError(
                 f'annotation file {path} has no list "{part}"; the COCO form needs '
                 '"images", "categories" and, for labelled data, "annotations"'
             )
@@ -142,12 +144,12 @@ def _check_entries(
     """
     entries = document[part]
     if not isinstance(entries, list):
-        raise ValueError(f'{path}: "{part}" must be a list, not {_kind(entries)}')
+        raise UserError(f'{path}: "{part}" must be a list, not {_kind(entries)}')
     whole = ("id", "image_id", "category_id") if what == "annotation" else ("id",)
     text = {"image": ("file_name",), "category": ("name",)}.get(what, ())
     for position, entry in enumerate(entries):
         if type(entry) is not dict:
-            raise ValueError(
+            raise UserError(
                 f"{path}: {what} number {position} must be an object in braces, not "
                 f"{_kind(entry)}"
             )
@@ -162,9 +164,9 @@ def _check_entries(
 
 def _wrong_field(
     entry: dict, field: str, wanted: str, what: str, position: int, path: str | Path
-) -> ValueError:
+) -> UserError:
     name = entry.get("file_name", entry.get("name", entry.get("id")))
-    return ValueError(
+    return UserError(
         f"{path}: {what} number {position} ({name}) has {field} = {entry[field]!r}; it "
         f"must be {wanted}"
     )
@@ -188,7 +190,7 @@ def check_images(document: CocoDocument, path: str) -> None:
             key for key in ("id", "file_name", "width", "height") if key not in image
         ]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{path}: image number {position} ({image.get('file_name')}) has no "
                 f"{', '.join(missing)}"
             )
@@ -200,7 +202,7 @@ def check_images(document: CocoDocument, path: str) -> None:
                     image, field, "a whole number of pixels", "image", position, path
                 )
         if image["id"] in seen:
-            raise ValueError(f"{path}: image id {image['id']} occurs more than once")
+            raise UserError(f"{path}: image id {image['id']} occurs more than once")
         seen.add(image["id"])
 
 
@@ -213,7 +215,7 @@ def check_file_names(document: CocoDocument, path: str) -> None:
     counts = Counter(image["file_name"] for image in document["images"])
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise ValueError(
+        raise UserError(
             f"{path}: {len(twice)} file names occur more than once, such as "
             f"{twice[0]}; each image must stand in the file once"
         )
@@ -227,11 +229,11 @@ def json_classes(document: CocoDocument, path: str | Path) -> tuple[str, ...]:
             twice.
     """
     if not document["categories"]:
-        raise ValueError(f'{path}: "categories" is empty')
+        raise UserError(f'{path}: "categories" is empty')
     for position, category in enumerate(document["categories"]):
         missing = [key for key in ("id", "name") if key not in category]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{path}: category number {position} has no {' and no '.join(missing)}"
             )
     names = tuple(category["name"] for category in document["categories"])
@@ -239,7 +241,7 @@ def json_classes(document: CocoDocument, path: str | Path) -> tuple[str, ...]:
     for what, values in (("name", names), ("id", ids)):
         twice = [value for value in dict.fromkeys(values) if values.count(value) > 1]
         if twice:
-            raise ValueError(
+            raise UserError(
                 f"{path}: category {what} {twice[0]!r} occurs more than once; detector "
                 "labels would be ambiguous"
             )
@@ -267,7 +269,7 @@ def match_classes(
     """
     missing = [name for name in wanted if name not in given]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"the classes of {given_by} do not match those of {wanted_by}: "
             f"{_shorten(missing)} is missing; {wanted_by} has {_shorten(wanted)}; "
             f"{given_by} has {_shorten(given)}"
@@ -287,7 +289,7 @@ def check_classes(classes: Any, names: Sequence[str], path: str) -> tuple[str, .
         ValueError: no list of names, or a class is not in the file.
     """
     if isinstance(classes, str):
-        raise ValueError(
+        raise UserError(
             f"metainfo.classes = {classes!r} is a text, not a list of names; a tuple "
             f'of one class is written ("{classes}",)'
         )
@@ -341,14 +343,14 @@ def clean_annotations(
         category_id = annotation.get("category_id")
         where = f"{path}: annotation {annotation.get('id')} of image {image_id}"
         if annotation.get("id") in seen:
-            raise ValueError(f"{where} has an id that occurs more than once")
+            raise UserError(f"{where} has an id that occurs more than once")
         seen.add(annotation.get("id"))
         if image_id not in images:
             counts.unknown_image += 1
             continue
         where = f"{where} ({images[image_id]['file_name']})"
         if category_id not in used:
-            raise ValueError(
+            raise UserError(
                 f"{where} has category_id {category_id}, which is not in the "
                 f"categories (ids {_shorten(list(used))})"
             )
@@ -358,14 +360,14 @@ def clean_annotations(
         bbox = annotation.get("bbox")
         if not _is_box(bbox):
             if on_bad_box == "raise":
-                raise ValueError(
+                raise UserError(
                     f"{where} has bbox {bbox}: it must be [x, y, width, height] with "
                     'sizes that are not negative. Correct it, or set on_bad_box="drop" '
                     "in the data set to leave such boxes out"
                 )
             counts.malformed += 1
         elif annotation.get("iscrowd", 0) not in (0, 1):
-            raise ValueError(f"{where} has iscrowd {annotation['iscrowd']!r}: 0 or 1")
+            raise UserError(f"{where} has iscrowd {annotation['iscrowd']!r}: 0 or 1")
         elif not counts.count_useless(bbox, images[image_id]):
             kept.append(_completed(annotation, ignore_difficult))
     _check_share(document["annotations"], counts, path)
@@ -381,7 +383,7 @@ def _check_share(annotations: list[dict], counts: BoxCounts, path: str) -> None:
     if counts.unusable * 2 <= len(annotations) or not annotations:
         return
     _check_pixels(annotations, path)
-    raise ValueError(
+    raise UserError(
         f"{path}: {counts.unusable} of its {len(annotations)} annotations cannot be "
         f"used: {counts}. Correct the file"
     )
@@ -395,7 +397,7 @@ def _check_pixels(annotations: list[dict], path: str) -> None:
     """
     boxes = [a["bbox"] for a in annotations if _is_box(a.get("bbox"))]
     if boxes and all(max(box) <= 1 for box in boxes):
-        raise ValueError(
+        raise UserError(
             f"{path}: all boxes lie between 0 and 1, as parts of the image's width and "
             "height; the COCO form is [x, y, width, height] in pixels: multiply them"
         )
@@ -425,19 +427,19 @@ def check_truth(document: CocoDocument, path: str) -> CocoDocument:
         where = f"{path}: annotation {annotation.get('id')}"
         for key, known in (("image_id", images), ("category_id", categories)):
             if annotation.get(key) not in known:
-                raise ValueError(
+                raise UserError(
                     f"{where} has {key} {annotation.get(key)}, which is not in the file"
                 )
         if not _is_box(annotation.get("bbox")):
-            raise ValueError(
+            raise UserError(
                 f"{where} has bbox {annotation.get('bbox')}: it must be [x, y, width, "
                 "height] with sizes that are not negative"
             )
         if annotation.get("iscrowd", 0) not in (0, 1):
-            raise ValueError(f"{where} has iscrowd {annotation['iscrowd']!r}: 0 or 1")
+            raise UserError(f"{where} has iscrowd {annotation['iscrowd']!r}: 0 or 1")
         completed = {"iscrowd": 0, **_completed(annotation, ignore_difficult=False)}
         if completed["id"] in seen:
-            raise ValueError(f"{where} has an id that occurs more than once")
+            raise UserError(f"{where} has an id that occurs more than once")
         seen.add(completed["id"])
         complete.append(completed)
     return {**document, "annotations": complete}

@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
+from ssod_mm.errors import UserError
+
 Kind = TypeVar("Kind", bound="Settings")
 
 
@@ -161,12 +163,12 @@ class Settings:
         """
         key = key or cls.key
         if cfg is not None and not isinstance(cfg, Mapping):
-            raise ValueError(f"{key} must be a dict of settings, not {cfg!r}.")
+            raise UserError(f"{key} must be a dict of settings, not {cfg!r}.")
         cfg = dict(cfg or {})
         known = [one.name for one in fields(cls)]
         unknown = sorted(set(cfg) - set(known))
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"{key} has unknown key(s) {unknown}; known: {sorted(known)}."
             )
         settings = cls(**cfg)
@@ -185,7 +187,7 @@ class Settings:
         for one in fields(self):
             rule, value = one.metadata.get("rule"), getattr(self, one.name)
             if rule is not None and not rule.allows(value):
-                raise ValueError(
+                raise UserError(
                     f"{key}.{one.name} must be {rule.wanted}, not {value!r}."
                 )
 

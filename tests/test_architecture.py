@@ -20,6 +20,7 @@ PACKAGE = "ssod_mm"
 ALLOWED_PARTS = {
     "__init__": {"version"},
     "version": set(),
+    "errors": set(),
     "structures": {"maths"},
     "maths": set(),
     "coco_json": set(),
@@ -59,6 +60,7 @@ ALLOWED_PARTS = {
 ALLOWED_THIRD_PARTY = {
     "__init__": set(),
     "version": set(),
+    "errors": set(),
     "maths": {"torch"},
     "cli": {"mmengine"},
     "settings": set(),
@@ -93,7 +95,7 @@ def violations(part, source):
             found.append(f"a config imports {module}")
         elif top == PACKAGE:
             other = rest[0] if rest else "__init__"
-            allowed = ALLOWED_PARTS[part] | {part, "__version__"}
+            allowed = ALLOWED_PARTS[part] | {part, "errors", "__version__"}
             if other not in allowed:
                 found.append(f"{part} imports {module}")
         elif top in {"tools", "tests", "configs"}:
@@ -181,6 +183,36 @@ def test_planted_violation_is_caught(part, line):
 )
 def test_legal_imports_pass(part, line):
     assert violations(part, line) == []
+
+
+def plain_errors(source):
+    """Lines that raise a ValueError or RuntimeError without a type of its own."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and getattr(node.exc.func, "id", "") in ("ValueError", "RuntimeError")
+    ]
+
+
+# Mistakes of whoever calls a function, not of a user: they keep their traceback.
+BUGS = {"ssod_mm/maths/boxes.py": 1, "ssod_mm/sweep/slurm_job.py": 2}
+
+
+def test_checks_raise_user_errors():
+    """Otherwise a user would see a traceback: raise ssod_mm.errors.UserError."""
+    paths = [*(ROOT / PACKAGE).rglob("*.py"), *(ROOT / "tools").glob("*.py")]
+    counts = {
+        str(path.relative_to(ROOT)): len(plain_errors(path.read_text(encoding="utf-8")))
+        for path in paths
+    }
+    assert {name: number for name, number in counts.items() if number} == BUGS
+
+
+def test_a_plain_error_is_seen():
+    assert plain_errors("def f():\n    raise ValueError('x') from None") == [2]
+    assert plain_errors("raise UserError('x')\nraise error") == []
 
 
 def modules_after(statement, search_path):

@@ -24,6 +24,7 @@ from ssod_mm.cli.arguments import (
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.errors import UserError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -152,7 +153,7 @@ def main() -> None:
     with one_line_errors():
         names = [name for name, _, _ in arguments.run]
         if len(set(names)) < len(names):
-            raise ValueError(f"--run needs different names, not {', '.join(names)}")
+            raise UserError(f"--run needs different names, not {', '.join(names)}")
         configs = [
             resolve_config(
                 load_config(config, arguments.cfg_options),
@@ -182,7 +183,7 @@ def main() -> None:
         }
         if len({one.truth_file.resolve() for one in runs.values()}) > 1:
             files = ", ".join(str(one.truth_file) for one in runs.values())
-            raise ValueError(f"the runs have different truth: {files}")
+            raise UserError(f"the runs have different truth: {files}")
         rare: list[int] = []
         if arguments.rare:
             classes = runs[names[0]].classes

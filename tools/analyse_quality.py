@@ -24,6 +24,7 @@ from ssod_mm.cli.arguments import (
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.errors import UserError
 
 if TYPE_CHECKING:
     from ssod_mm.evaluation.box_quality import BoxQuality
@@ -103,7 +104,7 @@ def main() -> None:
     with one_line_errors():
         for score_thr in arguments.score_thr:
             if not 0 <= score_thr <= 1:
-                raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+                raise UserError(f"--score-thr {score_thr} must lie in [0, 1]")
         cfg = resolve_config(
             load_config(arguments.config, arguments.cfg_options),
             check_files=(),

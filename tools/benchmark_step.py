@@ -63,6 +63,7 @@ from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.runtime import import_custom_modules
+from ssod_mm.errors import UserError
 
 VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "limit", "against")
 FRAME_KEYS = ("detector", "data_preprocessor", "semi_train_cfg", "semi_test_cfg")
@@ -216,9 +217,7 @@ def peak_memory_mib(arguments: argparse.Namespace, variant: str) -> float:
     command = [sys.executable, *sys.argv, "--memory-of", variant]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(
-            f"The memory run of {variant} failed:\n{done.stderr[-2000:]}"
-        )
+        raise UserError(f"The memory run of {variant} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])["peak_mib"]
 
 
@@ -285,7 +284,7 @@ def compared_configs(arguments: argparse.Namespace) -> tuple[Config, Config | No
     if arguments.against:
         other = load_config(arguments.against, arguments.cfg_options)
     elif "against" in (arguments.variants or ()):
-        raise ValueError("--variants against needs --against CONFIG")
+        raise UserError("--variants against needs --against CONFIG")
     if arguments.score_thr is not None:
         for one in filter(None, (cfg, other)):
             one.model.semi_train_cfg.score_thr = arguments.score_thr

@@ -33,6 +33,7 @@ from rich.console import Console
 
 from ssod_mm.cli.arguments import ratio_number
 from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.display import NotingListener
 from ssod_mm.sweep.execute import (
     progress,
@@ -128,7 +129,7 @@ def make_demo(arguments: argparse.Namespace) -> Demo:
     lengths = [{}, {}]
     if arguments.iters is not None:
         if min(arguments.iters) < 1:
-            raise ValueError(f"--iters {arguments.iters}: at least 1 for each phase")
+            raise UserError(f"--iters {arguments.iters}: at least 1 for each phase")
         lengths = [{"max_iters": length} for length in arguments.iters]
     sweep = sweep.with_options({**options, **lengths[1]}, {**options, **lengths[0]})
     title = f"{name or sweep.title}, {percent:g} % labels, fold {arguments.fold}"
@@ -157,7 +158,7 @@ def own_data(root: Path) -> tuple[Path, dict[str, object]]:
     try:
         num_classes = len(json.loads(ann_file.read_bytes())["categories"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{ann_file} is no COCO json with categories") from error
+        raise UserError(f"{ann_file} is no COCO json with categories") from error
     options = {"data_root": str(root), "num_classes": num_classes}
     if os.environ.get("PRETRAINED"):
         options["pretrained"] = os.environ["PRETRAINED"]
@@ -168,7 +169,7 @@ def prepare_data(demo: Demo) -> None:
     """Draw the shapes and make the label split where they are missing.
 
     Raises:
-        RuntimeError: one of them failed.
+        UserError: one of them failed.
     """
     if demo.is_embedded:
         call_tool("make_shapes", "--out", demo.data_root)
@@ -184,11 +185,11 @@ def call_tool(name: str, *words: object) -> None:
     """Run another tool in view of the user.
 
     Raises:
-        RuntimeError: it failed.
+        UserError: it failed.
     """
     command = [sys.executable, str(TOOLS / f"{name}.py"), *map(str, words)]
     if subprocess.run(command, check=False).returncode:
-        raise RuntimeError(f"tools/{name}.py failed; the reason is above.")
+        raise UserError(f"tools/{name}.py failed; the reason is above.")
 
 
 def demo_slots(slots: int | None) -> list[Slot]:

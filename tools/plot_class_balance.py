@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.class_balance import (
     balance_panels,
     balance_rows,
@@ -50,7 +51,7 @@ def main() -> None:
             known = {one.name: one for one in classes}
             unknown = [name for name in arguments.classes if name not in known]
             if unknown:
-                raise ValueError(
+                raise UserError(
                     f"--classes {unknown[0]}: no such class in this run; it has "
                     f"{', '.join(known)}"
                 )

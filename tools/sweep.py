@@ -21,6 +21,7 @@ from rich.console import Console
 
 from ssod_mm.cli.arguments import ratio_number
 from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.errors import UserError
 from ssod_mm.reporting import sweep_tables
 from ssod_mm.reporting.records import write_atomically
 from ssod_mm.reporting.tables import terminal_table
@@ -121,9 +122,7 @@ def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
         for stage in plan.stages.values():
             StageFolder(stage, out).forgive()
     if arguments.slurm and arguments.runs_per_gpu > 1:
-        raise ValueError(
-            "--runs-per-gpu is not for --slurm: its jobs do not share GPUs"
-        )
+        raise UserError("--runs-per-gpu is not for --slurm: its jobs do not share GPUs")
     if arguments.slurm:
         settings = slurm_settings(arguments)
         jobs = submit(plan, out, commander, settings, arguments.retries, print)
@@ -151,7 +150,7 @@ def slurm_settings(arguments: argparse.Namespace) -> SlurmSettings:
     """
     wrong = [one for one in arguments.sbatch if "=" not in one]
     if wrong:
-        raise ValueError(f"--sbatch {wrong[0]} must be KEY=VALUE")
+        raise UserError(f"--sbatch {wrong[0]} must be KEY=VALUE")
     return SlurmSettings(
         partition=arguments.partition,
         gpus=0 if arguments.slots else arguments.gpus_per_run,
@@ -180,12 +179,12 @@ def rerun(plan: Plan, out: Path, names: list[str]) -> None:
         ValueError: no such run.
     """
     if not names:
-        raise ValueError("rerun needs the names of runs, as status shows them")
+        raise UserError("rerun needs the names of runs, as status shows them")
     by_name = {stage.name: stage for stage in plan.stages.values()}
     by_name |= {run.name: plan.stages[run.stages[-1]] for run in plan.runs}
     for name in names:
         if name not in by_name:
-            raise ValueError(f"no run {name}; there are {', '.join(by_name)}")
+            raise UserError(f"no run {name}; there are {', '.join(by_name)}")
         kept = StageFolder(by_name[name], out).set_aside()
         print(f"{name}: " + (f"old results are in {kept}" if kept else "nothing yet"))
 

@@ -22,6 +22,7 @@ from ssod_mm.cli.arguments import (
 )
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.targets import load_target
 
 MODELS = ("teacher", "student")
@@ -60,7 +61,7 @@ def complete_config(arguments: argparse.Namespace) -> Config:
         **config_overrides(arguments),
     )
     if cfg.get("test_dataloader") is None:
-        raise ValueError(f"{arguments.config} has no test_dataloader")
+        raise UserError(f"{arguments.config} has no test_dataloader")
     cfg.launcher = arguments.launcher
     cfg.load_from, cfg.resume = None, False
     if len(arguments.checkpoint) > 1:
@@ -77,7 +78,7 @@ def set_ensemble(cfg: Config, num_members: int, which: str | None) -> None:
         ValueError: teacher and student of each at once.
     """
     if which == "both":
-        raise ValueError(
+        raise UserError(
             "--which both: several checkpoints are tested as one ensemble; choose "
             "--which teacher or student"
         )
@@ -101,7 +102,7 @@ def set_models(cfg: Config, which: str | None) -> None:
         models = [which] if which in MODELS else list(MODELS)
         cfg.test_cfg = ConfigDict(type="BothModelsTestLoop", models=models)
     elif which == "both":
-        raise ValueError(
+        raise UserError(
             "--which both: the config has a plain detector, which is one model; "
             "choose --which teacher or student"
         )

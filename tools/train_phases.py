@@ -19,6 +19,7 @@ from mmengine.config import DictAction
 from ssod_mm.cli.arguments import add_check_argument, add_config_arguments
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.phases import Phase, plan_phases
+from ssod_mm.errors import UserError
 
 TOOLS = Path(__file__).resolve().parent
 
@@ -78,7 +79,7 @@ def run(phase: Phase, nproc: int, check: bool) -> None:
     if code:
         sys.exit(code)
     if not check and not phase.is_done:
-        raise RuntimeError(
+        raise UserError(
             f"the {phase.name} left no {phase.checkpoint}: its checkpoint hook must "
             "save the last iteration"
         )

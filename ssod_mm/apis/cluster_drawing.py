@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ssod_mm.checkpoints import load_weights
 from ssod_mm.engine.runtime import import_custom_modules
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.drawing import (
     class_colours,
     draw_boxes,
@@ -62,9 +63,9 @@ def draw_clusters(
     numbers = dict(images=num_images, clusters=max_clusters, ranks=max_ranks)
     for key, value in numbers.items():
         if value < 1:
-            raise ValueError(f"--{key} {value} must be at least 1")
+            raise UserError(f"--{key} {value} must be at least 1")
     if "dense" not in cfg.model:
-        raise ValueError(
+        raise UserError(
             f"clusters are those of a DenseGuidanceTeacher, but the config's model is "
             f"a {cfg.model.type}; take one of configs/dtg"
         )

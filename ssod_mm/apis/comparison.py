@@ -16,6 +16,7 @@ from mmengine.utils import track_iter_progress
 
 from ssod_mm.apis.inference import load_detector, predict_images
 from ssod_mm.apis.predictions import image_files
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.drawing import (
     TRUTH_COLOUR,
     detections_picture,
@@ -79,14 +80,14 @@ def compare_drawings(
             ``score_thr`` out of range, or no image could be read.
     """
     if not 0 <= score_thr <= 1:
-        raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+        raise UserError(f"--score-thr {score_thr} must lie in [0, 1]")
     pairs = image_files(sources)
     detectors = [
         load_detector(one.cfg, one.checkpoint, which, device) for one in models
     ]
     all_classes = {tuple(one.dataset_meta["classes"]) for one in detectors}
     if len(all_classes) > 1:
-        raise ValueError(f"the models have different classes: {sorted(all_classes)}")
+        raise UserError(f"the models have different classes: {sorted(all_classes)}")
     classes = all_classes.pop()
     truth = HiddenTruth(truth_file, classes, "--truth") if truth_file else None
     paths = [path for path, _ in pairs]
@@ -113,7 +114,7 @@ def compare_drawings(
         cv2.imwrite(str(target), side_by_side(columns))
         drawn += 1
     if not drawn:
-        raise ValueError(f"none of the {len(pairs)} images could be read")
+        raise UserError(f"none of the {len(pairs)} images could be read")
     cells = [_HEADER, *(tally.cells() for tally in tallies)]
     Path(out, "table.md").write_text(markdown_table(cells) + "\n")
     table = terminal_table(cells, f"class probability of {score_thr} or more")

@@ -19,6 +19,7 @@ from ssod_mm.apis.inference import (
     plain_detector_cfg,
 )
 from ssod_mm.checkpoints import write_safetensors
+from ssod_mm.errors import UserError
 from ssod_mm.version import __version__
 
 STOCK_TRANSFORMS = {
@@ -115,7 +116,7 @@ def stock_pipeline(pipeline: Sequence[Mapping]) -> list[dict]:
         steps.append(step)
     strange = list(own_types(steps, [TRANSFORMS]))
     if strange:
-        raise ValueError(
+        raise UserError(
             f"test_dataloader.dataset.pipeline uses {', '.join(strange)}, which stock "
             "mmdet does not have; write the test pipeline with stock transforms"
         )
@@ -144,7 +145,7 @@ def stock_config(cfg: Config, classes: Sequence[str], keep_custom: bool) -> Conf
     head: dict[str, Any] = {"default_scope": "mmdet"}
     strange = list(dict.fromkeys(own_types(model, [MODELS, TASK_UTILS])))
     if strange and not keep_custom:
-        raise ValueError(
+        raise UserError(
             f"the detector uses {', '.join(strange)}, which stock mmdet does not have; "
             "with --keep-custom the exported config imports ssod_mm for them"
         )
@@ -207,7 +208,7 @@ def export_detector(
             result.
     """
     if cfg.get("test_dataloader") is None:
-        raise ValueError(f"{cfg.filename} has no test_dataloader")
+        raise UserError(f"{cfg.filename} has no test_dataloader")
     which = which or evaluated_model(cfg)
     model = load_detector(cfg, checkpoint, which, "cpu")
     classes = model.dataset_meta["classes"]

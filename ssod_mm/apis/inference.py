@@ -20,6 +20,7 @@ from torch import nn
 
 from ssod_mm.checkpoints import load_weights, read_checkpoint, stored_classes
 from ssod_mm.engine.runtime import import_custom_modules
+from ssod_mm.errors import UserError
 
 
 def plain_detector_cfg(cfg: Config) -> ConfigDict:
@@ -65,7 +66,7 @@ def checkpoint_classes(cfg: Config, checkpoint: str | Path) -> tuple[str, ...]:
     classes = classes or (dataset.get("metainfo") or {}).get("classes")
     if classes:
         return tuple(classes)
-    raise ValueError(
+    raise UserError(
         f"{checkpoint} does not say its classes: set "
         "test_dataloader.dataset.metainfo.classes in the config"
     )

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from ssod_mm.apis.inference import load_detector
 from ssod_mm.engine.class_hook import number_labels_of
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.hidden_truth import HiddenTruth
 from ssod_mm.evaluation.iou_curves import (
     THRESHOLDS,
@@ -82,7 +83,7 @@ def analyse_iou(
             out of range, or the config names no withheld truth.
     """
     if not 0 <= score_thr <= 1:
-        raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+        raise UserError(f"--score-thr {score_thr} must lie in [0, 1]")
     if which is None and part == "unlabelled":
         which = "teacher"
     model = load_detector(cfg, checkpoint, which, device)
@@ -130,11 +131,11 @@ def part_loader_cfg(cfg: Config, part: str) -> ConfigDict:
         ValueError: the config names no test data or no withheld truth.
     """
     if cfg.get("test_dataloader") is None:
-        raise ValueError("the config has no test_dataloader")
+        raise UserError("the config has no test_dataloader")
     loader = copy.deepcopy(cfg.test_dataloader)
     if part == "unlabelled":
         if cfg.get("hidden_ann_file") is None or cfg.get("unlabelled") is None:
-            raise ValueError(
+            raise UserError(
                 "--on unlabelled needs the config's hidden_ann_file and unlabelled, "
                 "as configs/_base_/datasets/ sets them"
             )

@@ -18,6 +18,7 @@ from ssod_mm.apis.inference import (
 )
 from ssod_mm.data.image_folder import EXTENSIONS
 from ssod_mm.durable import write_durably
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.drawing import draw_detections
 from ssod_mm.structures import class_probabilities
 
@@ -53,7 +54,7 @@ def predict_files(
             output would overwrite an image, or no image could be read.
     """
     if not 0 <= score_thr <= 1:
-        raise ValueError(f"--score-thr {score_thr} must lie in [0, 1]")
+        raise UserError(f"--score-thr {score_thr} must lie in [0, 1]")
     which = which or evaluated_model(cfg)
     pairs = image_files(sources)
     out = Path(out)
@@ -69,7 +70,7 @@ def predict_files(
             predictions.append((name, sample))
             draw_detections(path, sample, classes, score_thr, out / "drawn" / name)
     if not predictions:
-        raise ValueError(
+        raise UserError(
             f"none of the {len(pairs)} images could be read; the warnings above say why"
         )
     content = coco_content(predictions, classes, score_thr)
@@ -94,7 +95,7 @@ def check_outputs(pairs: Sequence[tuple[Path, Path]], out: Path) -> None:
     for _, name in pairs:
         drawing = out / "drawn" / name
         if drawing.resolve() in inputs:
-            raise ValueError(
+            raise UserError(
                 f"--out {out} would overwrite the image {drawing}: choose another one"
             )
 
@@ -122,7 +123,7 @@ def image_files(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
                 if path.suffix.lower() in EXTENSIONS and path.is_file()
             )
             if not found:
-                raise ValueError(f"{source} holds no image ({', '.join(EXTENSIONS)})")
+                raise UserError(f"{source} holds no image ({', '.join(EXTENSIONS)})")
             pairs += [(path, path.relative_to(source)) for path in found]
         elif source.is_file():
             pairs.append((source, Path(source.name)))
@@ -131,7 +132,7 @@ def image_files(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
     seen: dict[Path, Path] = {}
     for path, name in pairs:
         if name in seen:
-            raise ValueError(
+            raise UserError(
                 f"{path} and {seen[name]} would have the same output; run them apart"
             )
         seen[name] = path

@@ -15,6 +15,8 @@ from unittest.mock import patch
 
 import torch
 
+from ssod_mm.errors import UserError
+
 Step = Callable[[dict], None]
 # Functions by the names that they are called by; none calls another.
 DENSE_PARTS = {
@@ -141,4 +143,4 @@ def resident_mib(key: str) -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key):
             return int(line.split()[1]) / 2**10
-    raise RuntimeError(f"/proc/self/status has no {key}: use --no-memory.")
+    raise UserError(f"/proc/self/status has no {key}: use --no-memory.")

@@ -11,6 +11,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ssod_mm.errors import UserError
+
 _SPLIT_FILE = re.compile(r"(.+)\.(\d+)@([\d.]+)(?:-unlabeled|-hidden)?\.json")
 
 
@@ -78,7 +80,7 @@ def check_class_counts(cfg: Config) -> None:
     classes = (source.get("metainfo") or {}).get("classes") or categories
     for key, number in _class_numbers(cfg.get("model") or {}, "model"):
         if number != len(classes):
-            raise ValueError(
+            raise UserError(
                 f"{key} is {number}, but {path} has {len(classes)} classes; set "
                 f"--cfg-options num_classes={len(classes)}, or {key}"
             )

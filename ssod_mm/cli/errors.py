@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import linecache
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from ssod_mm.errors import UserError
 
 EXIT_CODE = 2
 # What a user can do about a disk, by the number of the system's error.
@@ -29,17 +28,15 @@ WRONG_PATHS = (
     FileExistsError,
 )
 _UNKNOWN_KEY = re.compile(r"got an unexpected keyword argument")
-_PROJECT = Path(__file__).resolve().parents[1]
-_FROM_WORKER = re.compile(r"Caught \w+ in .*worker process", re.DOTALL)
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn mistakes that a user can put right into one line and exit code 2.
 
-    Those are missing files, type names that no registry knows, and whatever this
-    project raises itself. Other errors pass. With ``SSOD_MM_TRACEBACK=1`` in the
-    environment all of them do.
+    Those are ``UserError``, wrong paths, a disk that is full or closed, a GPU whose
+    memory is full, and names in a config that nothing knows. Other errors pass. With
+    ``SSOD_MM_TRACEBACK=1`` in the environment all of them do.
     """
     try:
         yield
@@ -55,41 +52,37 @@ def one_line_errors() -> Iterator[None]:
 
 
 def explain(error: Exception) -> str | None:
-    """One line about a user's mistake, or None when the error is none."""
-    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
-    if _FROM_WORKER.match(text):
-        # A data loader's worker sends its traceback as text.
-        raised = re.findall(r'File "(.+)", line \d+.*\n\s+(.+)\n', text)
-        if raised and _raised_here(*raised[-1]):
-            return _one_line(text[text.rindex("\n", 0, len(text.rstrip())) :])
-        return None
-    frames = traceback.extract_tb(error.__traceback__)
+    """One line about a user's mistake, or None when the error is a bug."""
+    text = _message(error)
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        return _one_line(
+        text = (
             f"{error.filename or 'a file'}: {DISK_ERRORS[error.errno]}, and give the "
             "same command again, a training with --resume"
         )
-    if isinstance(error, WRONG_PATHS):
-        return _one_line(text)
-    if isinstance(error, TypeError) and _UNKNOWN_KEY.search(text):
-        return _one_line(f"the config has a key that nothing takes: {text}")
-    if isinstance(error, KeyError):
-        return _one_line(text) if " is not in the " in text else None
-    if frames:
-        last = frames[-1]
-        line = linecache.getline(last.filename, last.lineno or 0)
-        if _raised_here(last.filename, line):
-            return _one_line(text)
-    return None
-
-
-def _raised_here(filename: str, line: str) -> bool:
-    """Whether a line of this project raised, rather than something it called."""
-    path = Path(filename).resolve()
-    tools = Path(sys.argv[0]).resolve().parent
-    inside = _PROJECT in path.parents or path.parent == tools
-    return inside and line.strip().startswith("raise ")
-
-
-def _one_line(text: str) -> str:
+    elif type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported
+        text = (
+            "the GPU's memory is full: lower train_dataloader.batch_size (and the "
+            "learning rate with it), or the image scale, or end what else runs there "
+            f"({text.split('. ')[0]})"
+        )
+    elif isinstance(error, TypeError) and _UNKNOWN_KEY.search(text):
+        text = f"the config has a key that nothing takes: {text}"
+    elif not (
+        isinstance(error, (UserError, *WRONG_PATHS))
+        or (isinstance(error, KeyError) and " is not in the " in text)  # a registry
+    ):
+        return None
     return " ".join(text.split())
+
+
+def _message(error: Exception) -> str:
+    """What an error says.
+
+    A data loader's worker sends the whole traceback as the message of an error of the
+    same type; what it says comes last.
+    """
+    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    name = type(error).__name__
+    if re.match(rf"Caught {name} in .*worker process", text):
+        return re.split(rf"\n(?:\w+\.)*{name}: ", text)[-1]
+    return text

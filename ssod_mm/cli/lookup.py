@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from ssod_mm.cli.overrides import given_parameters, parameters
+from ssod_mm.errors import UserError
 
 
 def config_roots() -> list[Path]:
@@ -85,7 +86,7 @@ def load_config(
         ValueError,
     ) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path} is no valid config: {reason}") from error
+        raise UserError(f"{path} is no valid config: {reason}") from error
 
 
 def load_parent(
@@ -107,7 +108,7 @@ def load_parent(
             value = ast.literal_eval(node.value)
             bases = [value] if isinstance(value, str) else list(value)
     if not bases:
-        raise ValueError(f"{path} inherits from no other config")
+        raise UserError(f"{path} inherits from no other config")
     absolute = [str((path.parent / base).resolve()) for base in bases]
     with TemporaryDirectory() as folder:
         parent = Path(folder, f"parent_of_{path.name}")

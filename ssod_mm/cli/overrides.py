@@ -19,6 +19,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from ssod_mm.errors import UserError
+
 DOCUMENTED_VARIABLES = ("DATA_ROOT", "COCO_ROOT", "NUM_CLASSES", "PRETRAINED")
 """Environment variables that may set a parameter; no other one changes a config."""
 
@@ -66,7 +68,7 @@ def config_files(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[Path]:
     path = path.resolve()
     if path in seen:
         circle = " -> ".join(str(one) for one in (*seen[seen.index(path) :], path))
-        raise ValueError(f"_base_ leads in a circle: {circle}")
+        raise UserError(f"_base_ leads in a circle: {circle}")
     if not path.is_file():
         return
     yield path
@@ -150,7 +152,7 @@ def check_overrides(cfg: Config, options: Mapping[str, Any]) -> None:
             _check_place(cfg, key)
         elif key not in known and not _is_saved_root(cfg, key):
             way_out = _what_would_work(cfg, key, known)
-            raise ValueError(f"--cfg-options {key}: nothing reads it; {way_out}")
+            raise UserError(f"--cfg-options {key}: nothing reads it; {way_out}")
 
 
 def _is_saved_root(cfg: Config, key: str) -> bool:
@@ -201,7 +203,7 @@ def _check_place(cfg: Config, key: str) -> None:
             return
         near = difflib.get_close_matches(part, list(node), n=1)
         meant = ".".join([*parts[:number], near[0]]) if near else ""
-        raise ValueError(
+        raise UserError(
             f"--cfg-options {key}: {'.'.join(parts[:number])} has no {part}"
             + (f"; did you mean {meant}?" if meant else f"; it has {sorted(node)}")
         )

@@ -20,6 +20,7 @@ from ssod_mm.cli.arguments import config_overrides
 from ssod_mm.cli.lookup import changed_keys, load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.cli.run_folders import numbered_checkpoints
+from ssod_mm.errors import UserError
 
 SHARED = ("data_root", "coco_root", "num_classes", "pretrained")
 """Options of a student that its teacher needs too."""
@@ -79,7 +80,7 @@ class Phase:
         for key in sorted({*old, *new}):
             before, now = old.get(key), new.get(key)
             if before != now:
-                raise ValueError(
+                raise UserError(
                     f"{self.work_dir} holds a {self.name} with {key}={before}, not "
                     f"{now}: remove it, or choose another folder with "
                     f"{self.folder_option}"
@@ -186,7 +187,7 @@ def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
         student, resolved.get("seed"), options, arguments.teacher_options or {}
     )
     if first is None:
-        raise ValueError(
+        raise UserError(
             f"{arguments.config} names no teacher_config, the config of its first "
             "phase: set it, or train it in one phase with tools/train.py"
         )
@@ -344,7 +345,7 @@ def check_networks(student: Config, teacher: Config, name: str) -> None:
     ]
     for key, (theirs, ours) in changed_keys(*pair).items():
         if not _NO_WEIGHTS.search(key):
-            raise ValueError(
+            raise UserError(
                 f"the teacher of {name} has {key}={theirs}, the student's detector "
                 f"{key}={ours}: make them equal, by teacher_options in the student's "
                 f"config or --teacher-options model.{key}=..."

@@ -19,6 +19,7 @@ from mmengine.logging import print_log
 from ssod_mm.cli.data_files import check_data_files
 from ssod_mm.cli.overrides import check_overrides, move_data_root
 from ssod_mm.cli.run_folders import numbered_checkpoints
+from ssod_mm.errors import UserError
 from ssod_mm.settings import number_rule
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -115,7 +116,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     try:
         cfg.merge_from_dict(dict(options))
     except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"--cfg-options do not fit the config: {error}") from error
+        raise UserError(f"--cfg-options do not fit the config: {error}") from error
     for key in unknown:
         print_log(
             f"--cfg-options {key}: the config has no such key, it is added; is it "
@@ -147,15 +148,15 @@ def _check_split(cfg: Config) -> None:
 
     fold, percent, seed = (cfg.get(key) for key in ("fold", "percent", "seed"))
     if fold is not None and not (number(fold, (int,)) and fold >= 1):
-        raise ValueError(f"fold (--fold) must be a whole number from 1, not {fold!r}")
+        raise UserError(f"fold (--fold) must be a whole number from 1, not {fold!r}")
     if percent is not None and not (
         number(percent, (int, float)) and 0 < percent <= 100
     ):
-        raise ValueError(
+        raise UserError(
             f"percent (--percent) must be above 0 and at most 100, not {percent!r}"
         )
     if seed is not None and not (number(seed, (int,)) and 0 <= seed < 2**32):
-        raise ValueError(
+        raise UserError(
             f"seed (--seed) must be a whole number from 0 to 2**32 - 1, not {seed!r}"
         )
 
@@ -174,7 +175,7 @@ def _check_numbers(cfg: Config) -> None:
         if isinstance(node, (Mapping, Config)) and node.get(last) is not None:
             value = node[last]
             if not rule.allows(value):
-                raise ValueError(f"{dotted} must be {rule.wanted}, not {value!r}")
+                raise UserError(f"{dotted} must be {rule.wanted}, not {value!r}")
 
 
 def _fill_placeholders(cfg: Config) -> None:
@@ -243,11 +244,11 @@ def set_precision(cfg: Config, amp: str | bool | None) -> None:
 
         amp = "fp16" if is_cuda_available() else "bf16"
     if amp not in _AMP_DTYPES:
-        raise ValueError(f"--amp takes {' or '.join(_AMP_DTYPES)}, not {amp!r}")
+        raise UserError(f"--amp takes {' or '.join(_AMP_DTYPES)}, not {amp!r}")
     wrapper = cfg.get("optim_wrapper")
     kind = (wrapper or {}).get("type", "OptimWrapper")
     if wrapper is None or kind not in _PLAIN_WRAPPERS:
-        raise ValueError(
+        raise UserError(
             f"--amp replaces optim_wrapper.type when it is {_PLAIN_WRAPPERS[0]}, but "
             f"it is {kind if wrapper else 'not set'}; set its precision in the config"
         )
@@ -279,7 +280,7 @@ def _set_lr_scaling(cfg: Config, enable: bool | None) -> None:
     if enable is not None:
         scaling = cfg.auto_scale_lr = ConfigDict(scaling or {}, enable=enable)
     if scaling and scaling.get("enable") and not scaling.get("base_batch_size"):
-        raise ValueError(
+        raise UserError(
             "auto_scale_lr.enable (--auto-scale-lr) needs "
             "auto_scale_lr.base_batch_size: the total batch size, labelled and "
             "unlabelled, that optim_wrapper.optimizer.lr is meant for"
@@ -294,14 +295,14 @@ def _complete_sampler(cfg: Config) -> None:
         return
     sampler.batch_size = loader.get("batch_size", sampler.get("batch_size"))
     if loader.get("batch_sampler") is not None:
-        raise ValueError(
+        raise UserError(
             "RatioSampler composes the batches itself: set "
             "train_dataloader.batch_sampler=None (group by orientation with "
             "train_dataloader.sampler.group_by_aspect=True)"
         )
     loop = cfg.get("train_cfg") or {}
     if loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch"):
-        raise ValueError(
+        raise UserError(
             "RatioSampler never ends an epoch: train by iterations, with train_cfg="
             "dict(type='IterBasedTrainLoop', max_iters=...)"
         )

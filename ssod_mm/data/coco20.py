@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.voc import VOC_CATEGORIES, VOC_CLASSES
 
 # Only the names that differ.
@@ -41,7 +42,7 @@ def filter_coco20(coco: dict[str, Any]) -> dict[str, Any]:
     id_of_name = {category["name"]: category["id"] for category in coco["categories"]}
     missing = [coco_name(n) for n in VOC_CLASSES if coco_name(n) not in id_of_name]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"the categories lack {', '.join(missing)}: this is not the annotation "
             "file of COCO's 80 classes"
         )
@@ -57,7 +58,7 @@ def filter_coco20(coco: dict[str, Any]) -> dict[str, Any]:
     kept = {a["image_id"] for a in annotations if not a.get("iscrowd", 0)}
     images = [image for image in coco["images"] if image["id"] in kept]
     if not images:
-        raise ValueError("no image holds an object of VOC's 20 classes")
+        raise UserError("no image holds an object of VOC's 20 classes")
     return {
         **coco,
         "images": images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ssod_mm.errors import UserError
 from ssod_mm.coco_json import check_images, read_coco_json
 
 
@@ -61,6 +62,6 @@ def unlabelled_with_categories(
     document = read_coco_json(image_info, needs=("images",))
     check_images(document, str(image_info))
     if not document["images"]:
-        raise ValueError(f"{image_info} holds no images")
+        raise UserError(f"{image_info} holds no images")
     categories = read_coco_json(categories_from)["categories"]
     return {**document, "categories": categories, "annotations": []}

@@ -17,6 +17,7 @@ from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
+from ssod_mm.errors import UserError
 from ssod_mm.coco_json import (
     BoxCounts,
     check_classes,
@@ -44,12 +45,12 @@ class SkipGuardMixin:
         """The item after the pipeline.
 
         Raises:
-            RuntimeError: there is none, in test mode.
+            UserError: there is none, in test mode.
         """
         item = super().prepare_data(idx)
         if item is None and self.test_mode:
             path = self.get_data_info(idx)["img_path"]
-            raise RuntimeError(
+            raise UserError(
                 f"the test pipeline gave nothing for {path}; evaluation must not skip "
                 'images: repair the file, and use LoadImage(on_error="raise") here'
             )
@@ -93,7 +94,7 @@ class CocoSemiDataset(SkipGuardMixin, CocoDataset):
             ("difficult", difficult, ("ignore", "use")),
         ):
             if value not in allowed:
-                raise ValueError(
+                raise UserError(
                     f"CocoSemiDataset: {key} = {value!r}, must be one of {allowed}"
                 )
         self.on_bad_box = on_bad_box
@@ -166,7 +167,7 @@ class CocoSemiDataset(SkipGuardMixin, CocoDataset):
             kept = [info for info in kept if has_object(info)]
         if not kept:
             with_boxes = sum(map(has_object, self.data_list))
-            raise ValueError(
+            raise UserError(
                 f"no image of {self.ann_file} is left after filtering: it has "
                 f"{len(self.data_list)} images, {with_boxes} of them with a usable box "
                 f"of {len(self._metainfo['classes'])} classes; filter_cfg = "
@@ -177,7 +178,7 @@ class CocoSemiDataset(SkipGuardMixin, CocoDataset):
 
     def _check_image_folder(self) -> None:
         if "img" not in self.data_prefix:
-            raise ValueError(
+            raise UserError(
                 f"the data set of {self.ann_file} needs data_prefix=dict(img=...), the "
                 f"image folder, but data_prefix is {self.data_prefix}"
             )
@@ -231,7 +232,7 @@ class SeededConcatDataset(ConcatDataset):
         self, datasets: Sequence[BaseDataset | dict], lazy_init: bool = False
     ) -> None:
         if not isinstance(datasets, (list, tuple)) or not datasets:
-            raise ValueError(
+            raise UserError(
                 "SeededConcatDataset: datasets must be a list of at least one data set"
             )
         # Not mmengine's constructor: it wants every entry of the sources' metainfo to
@@ -275,7 +276,7 @@ def share_classes(datasets: Sequence[BaseDataset]) -> None:
     """
     known = [d for d in datasets if "classes" in d.metainfo]
     if not known:
-        raise ValueError(
+        raise UserError(
             "none of train_dataloader.dataset.datasets knows its classes; give one of "
             "them an annotation file or metainfo=dict(classes=...)"
         )
@@ -303,7 +304,7 @@ def number_labels_alike(
         elif set(given) == set(classes) and hasattr(dataset, "use_classes"):
             dataset.use_classes(classes, wanted_by)
         else:
-            raise ValueError(
+            raise UserError(
                 f"{wanted_by} and {source_name(dataset)} have different classes: "
                 f"{', '.join(classes)} and {', '.join(given)}"
             )

@@ -13,6 +13,7 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 from PIL import Image
 
+from ssod_mm.errors import UserError
 from ssod_mm.coco_json import read_coco_json
 from ssod_mm.data.datasets import SkipGuardMixin
 
@@ -72,7 +73,7 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
     def folder(self) -> Path:
         """The folder of the images."""
         if not self.data_prefix.get("img"):
-            raise ValueError(
+            raise UserError(
                 "ImageFolderDataset needs data_root or data_prefix=dict(img=...), the "
                 f"folder of the images; data_prefix is {self.data_prefix}"
             )
@@ -89,14 +90,14 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
         names = sorted(image_names(folder, self.extensions, self.recursive))
         if not names:
             where = "or below it" if self.recursive else "(recursive=False)"
-            raise ValueError(
+            raise UserError(
                 f"image folder {folder} is empty: no file in it {where} ends in "
                 f"{', '.join(self.extensions)}"
             )
         excluded = self._excluded_names()
         kept = [name for name in names if name not in excluded]
         if not kept:
-            raise ValueError(
+            raise UserError(
                 f"image folder {folder}: exclude leaves none of its {len(names)} images"
             )
         if excluded:
@@ -127,12 +128,12 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
             document = read_coco_json(path, key="exclude", needs=("images",))
             names = {image.get("file_name") for image in document["images"]}
             if None in names:
-                raise ValueError(f"{path} (exclude): an image has no file_name")
+                raise UserError(f"{path} (exclude): an image has no file_name")
             return names
         try:
             lines = path.read_text("utf-8-sig").splitlines()
         except UnicodeDecodeError:
-            raise ValueError(
+            raise UserError(
                 f"{path} (exclude of ImageFolderDataset) is no text in UTF-8: give one "
                 "name a line, or a COCO json"
             ) from None
@@ -152,7 +153,7 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
                 continue
             sized.append({**item, "height": height, "width": width})
         if not sized:
-            raise ValueError(
+            raise UserError(
                 f"image folder {self.folder}: none of its {len(items)} files is a "
                 "readable image"
             )
@@ -167,7 +168,7 @@ def _check_names(key: str, names: Any) -> None:
     """
     is_list = isinstance(names, (list, tuple, set, frozenset))
     if not is_list or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"ImageFolderDataset: {key} = {names!r} is no list of texts")
+        raise UserError(f"ImageFolderDataset: {key} = {names!r} is no list of texts")
 
 
 def image_names(
@@ -196,7 +197,7 @@ def image_names(
 def image_size(path: str | Path) -> tuple[int, int]:
     """Height and width of an image as loaded, that is, turned as its EXIF says."""
     if not Path(path).is_file():
-        raise OSError(f"{path} is no regular file")
+        raise UserError(f"{path} is no regular file")
     with Image.open(path) as image:
         width, height = image.size
         turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5

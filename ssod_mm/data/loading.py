@@ -17,6 +17,8 @@ from mmengine.logging import print_log
 from PIL import Image
 from torch.utils.data import get_worker_info
 
+from ssod_mm.errors import UserError
+
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 TAIL_BYTES = 64
@@ -123,16 +125,16 @@ class LoadImage(LoadImageFromFile):
         **kwargs: object,
     ) -> None:
         if on_error not in ("raise", "skip"):
-            raise ValueError(
+            raise UserError(
                 f'LoadImage: on_error = {on_error!r}, must be "raise" or "skip"'
             )
         if on_other_size not in ("raise", "resize"):
-            raise ValueError(
+            raise UserError(
                 f"LoadImage: on_other_size = {on_other_size!r}, must be "
                 '"raise" or "resize"'
             )
         if max_skips_in_a_row < 1:
-            raise ValueError(
+            raise UserError(
                 f"LoadImage: max_skips_in_a_row = {max_skips_in_a_row}, must be >= 1"
             )
         super().__init__(**kwargs)
@@ -160,14 +162,15 @@ class LoadImage(LoadImageFromFile):
             FileNotFoundError: the image is missing and ``on_error="raise"``.
             ValueError: it is empty, truncated, no image or of another size, and
                 ``on_error="raise"``.
-            RuntimeError: too many images in a row were skipped.
+            UserError: too many images in a row were skipped.
         """
         path = results["img_path"]
         try:
             img = self._read(path, json_size(results))
         except (OSError, ValueError) as error:
             if self.on_error == "raise":
-                raise type(error)(
+                kind = type(error) if isinstance(error, OSError) else UserError
+                raise kind(
                     f"{error}. Replace the file, or set "
                     'LoadImage(on_error="skip") to go on without it'
                 ) from None
@@ -193,7 +196,7 @@ class LoadImage(LoadImageFromFile):
                 return stored
         if self.on_other_size == "resize":
             return mmcv.imresize(img, size[::-1])
-        raise ValueError(
+        raise UserError(
             f"image {path} has {img.shape[1]} x {img.shape[0]} pixels, but its "
             f"annotation file says {size[1]} x {size[0]}, so that boxes would lie in "
             "the wrong place: use the images that the file was made from, or set "
@@ -213,26 +216,26 @@ class LoadImage(LoadImageFromFile):
 
     def _read_bytes(self, path: str) -> bytes:
         if "://" not in path and Path(path).exists() and not Path(path).is_file():
-            raise OSError(f"image {path} is no regular file")
+            raise UserError(f"image {path} is no regular file")
         try:
             data = fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError:
             raise FileNotFoundError(f"image {path} not found") from None
         except OSError as error:
-            raise OSError(f"image {path} cannot be read: {error}") from None
+            raise UserError(f"image {path} cannot be read: {error}") from None
         if not data:
-            raise ValueError(f"image {path} is an empty file")
+            raise UserError(f"image {path} is an empty file")
         if looks_truncated(data):
-            raise ValueError(f"image {path} is truncated")
+            raise UserError(f"image {path} is truncated")
         return data
 
     def _decode(self, path: str, data: bytes, flag: str) -> np.ndarray:
         try:
             img = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
         except Exception as error:  # each backend has its own exceptions
-            raise ValueError(f"image {path} cannot be decoded: {error}") from None
+            raise UserError(f"image {path} cannot be decoded: {error}") from None
         if img is None:
-            raise ValueError(f"image {path} cannot be decoded")
+            raise UserError(f"image {path} cannot be decoded")
         return img
 
     def _skip(self, error: Exception) -> None:
@@ -244,7 +247,7 @@ class LoadImage(LoadImageFromFile):
             level=logging.WARNING,
         )
         if self._skips_in_a_row >= self.max_skips_in_a_row:
-            raise RuntimeError(
+            raise UserError(
                 f"{self._skips_in_a_row} images in a row could not be loaded, the last "
                 f"one because {error}. Check data_root and data_prefix of the data "
                 "set, and that its disk is there"

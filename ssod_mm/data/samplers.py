@@ -19,6 +19,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.logging import print_log
 from torch.utils.data import Sampler
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.draw_index import DrawIndex
 from ssod_mm.data.streams import LANDSCAPE, PORTRAIT, IndexStream, OrientationDraws
 from ssod_mm.maths.seeds import mix_seed
@@ -45,12 +46,12 @@ def batch_composition(batch_size: int, source_ratio: Sequence[int]) -> list[int]
     """
     ratio = list(source_ratio)
     if not ratio or not all(isinstance(part, int) and part >= 1 for part in ratio):
-        raise ValueError(
+        raise UserError(
             "train_dataloader.sampler.source_ratio needs one whole number of at "
             f"least 1 per source, but is {ratio}"
         )
     if not isinstance(batch_size, int):
-        raise ValueError(
+        raise UserError(
             f"train_dataloader.batch_size must be a whole number, not {batch_size!r}"
         )
     divisor = math.gcd(*ratio)
@@ -59,7 +60,7 @@ def batch_composition(batch_size: int, source_ratio: Sequence[int]) -> list[int]
     if batch_size < 1 or batch_size % total:
         below = batch_size // total * total
         near = [size for size in (below, below + total) if size > 0]
-        raise ValueError(
+        raise UserError(
             f"train_dataloader.batch_size = {batch_size} cannot be split "
             f"{':'.join(map(str, ratio))} as train_dataloader.sampler.source_ratio "
             f"asks; nearest batch sizes that can: {' or '.join(map(str, near))}"
@@ -207,7 +208,7 @@ class RatioSampler(Sampler):
             ValueError: ``num_samples`` is negative.
         """
         if num_samples < 0:
-            raise ValueError(f"num_samples must be at least 0, but is {num_samples}")
+            raise UserError(f"num_samples must be at least 0, but is {num_samples}")
         self.first_sample = int(num_samples)
 
     def set_epoch(self, epoch: int) -> None:
@@ -221,13 +222,13 @@ def _parts(dataset: Sized, num_sources: int) -> list[Sized]:
     """
     parts = list(getattr(dataset, "datasets", [dataset]))
     if num_sources not in (1, len(parts)):
-        raise ValueError(
+        raise UserError(
             f"train_dataloader.sampler.source_ratio has {num_sources} numbers, but "
             f"train_dataloader.dataset has {len(parts)} source(s)"
         )
     for number, part in enumerate(parts):
         if len(part) == 0:
-            raise ValueError(f"{_describe(part, number)} is empty")
+            raise UserError(f"{_describe(part, number)} is empty")
     return parts
 
 
@@ -246,7 +247,7 @@ def _portrait_flags(source: Sized, number: int) -> np.ndarray:
     for index in range(len(source)):
         info = source.get_data_info(index)
         if info.get("width") is None or info.get("height") is None:
-            raise ValueError(
+            raise UserError(
                 "train_dataloader.sampler.group_by_aspect needs every image's width "
                 f"and height, but {_describe(source, number)} does not give those of "
                 f"{info.get('img_path')}; set group_by_aspect=False, or "

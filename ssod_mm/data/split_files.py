@@ -23,6 +23,7 @@ from typing import Any
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ssod_mm.errors import UserError
 from ssod_mm.coco_json import (
     check_file_names,
     check_images,
@@ -148,7 +149,7 @@ def check_overwrite(paths: dict[str, Path], split: LabelSplit) -> None:
                 for key, value in split.record.items()
                 if found.get(key) != value
             )
-            raise ValueError(
+            raise UserError(
                 f"{path} belongs to another split: {differing}. Choose another "
                 "--out, or replace it with --force"
             )
@@ -206,7 +207,7 @@ def make_splits(
     check_file_names(coco, str(ann_file))
     classes = json_classes(coco, ann_file)
     if not coco["annotations"]:
-        raise ValueError(
+        raise UserError(
             f"annotation file {ann_file} holds no annotation: a split of it would "
             "have no label"
         )
@@ -299,7 +300,7 @@ def _read_index_lists(path: str | Path) -> dict[str, dict[str, list[int]]]:
                 if not all(type(index) is int for index in indices):
                     raise TypeError("an index is no integer")
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise ValueError(
+        raise UserError(
             f"--index-list {path} does not have the form "
             f'{{"10.0": {{"1": [index, ...]}}}}: {error}'
         ) from None

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from ssod_mm.errors import UserError
+
 PERMUTATION_SCHEME = "nested-permutation"
 INDEX_LIST_SCHEME = "index-list"
 
@@ -82,14 +84,14 @@ def labelled_count(num_images: int, percent: float) -> int:
         ValueError: ``percent`` is not in (0, 100], or gives no image.
     """
     if not 0 < percent <= 100:  # also refuses NaN
-        raise ValueError(
+        raise UserError(
             f"percent = {percent}: must be above 0 and at most 100 "
             "(10 means that 10 % of the images are labelled)"
         )
     exact = Fraction(str(percent)) * num_images / 100
     count = int(exact + Fraction(1, 2))
     if count == 0:
-        raise ValueError(
+        raise UserError(
             f"percent = {format_percent(percent)} of {num_images} images gives no "
             "labelled image; the smallest percent that gives one is "
             f"{format_percent(_smallest_percent(num_images))}"
@@ -112,7 +114,7 @@ def image_permutation(
     """
     _check_unique(image_ids)
     if not (0 <= seed < 2**32 and 0 <= fold < 2**32):
-        raise ValueError(
+        raise UserError(
             f"seed = {seed}, fold = {fold}: both must be at least 0 and below 2**32"
         )
     ordered = sorted(image_ids)
@@ -194,20 +196,20 @@ def index_list_split(
     name = f"list {format_percent(percent)} % / {fold}"
     expected = int(percent / 100.0 * len(pool))
     if len(indices) != expected:
-        raise ValueError(
+        raise UserError(
             f"{name} holds {len(indices)} indices, but {expected} belong to "
             f"{format_percent(percent)} % of a pool of {len(pool)} images: another "
             "annotation file, or the other choice of --index-pool"
         )
     if len(set(indices)) != len(indices):
-        raise ValueError(f"{name} holds an index more than once")
+        raise UserError(f"{name} holds an index more than once")
     if indices and not 0 <= min(indices) <= max(indices) < len(pool):
-        raise ValueError(
+        raise UserError(
             f"{name}: indices must be from 0 to {len(pool) - 1}, found "
             f"{min(indices)} to {max(indices)}"
         )
     if not indices:
-        raise ValueError(f"{name} holds no index")
+        raise UserError(f"{name} holds no index")
     labelled = {pool[index] for index in indices}
     return LabelSplit(
         percent=percent,
@@ -226,14 +228,14 @@ def _find_list(
     by_percent = {float(key): folds for key, folds in lists.items()}
     if float(percent) not in by_percent:
         known = ", ".join(format_percent(key) for key in sorted(by_percent))
-        raise ValueError(
+        raise UserError(
             f"percent = {format_percent(percent)} is not in the index list file, "
             f"which holds {known}"
         )
     by_fold = {int(key): indices for key, indices in by_percent[float(percent)].items()}
     if fold not in by_fold:
         known = ", ".join(map(str, sorted(by_fold)))
-        raise ValueError(
+        raise UserError(
             f"fold = {fold} is not in the index list file at "
             f"{format_percent(percent)} %, which holds {known}"
         )
@@ -244,7 +246,7 @@ def _check_unique(image_ids: Sequence[ImageId]) -> None:
     if len(set(image_ids)) != len(image_ids):
         seen: set[ImageId] = set()
         twice = next(i for i in image_ids if i in seen or seen.add(i))
-        raise ValueError(f"image id {twice!r} occurs more than once in the images")
+        raise UserError(f"image id {twice!r} occurs more than once in the images")
 
 
 def _smallest_percent(num_images: int) -> float:

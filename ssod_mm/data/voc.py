@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ssod_mm.errors import UserError
+
 VOC_CLASSES = (
     "aeroplane",
     "bicycle",
@@ -81,15 +83,15 @@ def image_set_names(devkit: str | Path, year: int, image_set: str) -> list[str]:
     try:
         lines = list_file.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise ValueError(f"{list_file} is no text in UTF-8") from None
+        raise UserError(f"{list_file} is no text in UTF-8") from None
     names = [line.split()[0] for line in lines if line.strip()]
     if not names:
-        raise ValueError(f"{list_file} names no image")
+        raise UserError(f"{list_file} names no image")
     for name in names:
         if re.fullmatch("[0-9_]*[0-9]", name) is None:
-            raise ValueError(f"{list_file} names {name}, which is no number of VOC's")
+            raise UserError(f"{list_file} names {name}, which is no number of VOC's")
     if len(set(names)) < len(names):
-        raise ValueError(f"{list_file} names an image more than once")
+        raise UserError(f"{list_file} names an image more than once")
     for folder, ending in (("Annotations", ".xml"), ("JPEGImages", ".jpg")):
         present = {path.name for path in (root / folder).iterdir()}
         absent = [name for name in names if f"{name}{ending}" not in present]
@@ -123,7 +125,7 @@ def voc_to_coco(
         ValueError: an xml is not usable; names it.
     """
     if difficult not in DIFFICULT_CHOICES:
-        raise ValueError(
+        raise UserError(
             f"difficult = {difficult!r}, must be one of {DIFFICULT_CHOICES}"
         )
     folder = f"VOC{year}"
@@ -179,10 +181,10 @@ def parse_voc_xml(path: str | Path) -> tuple[int, int, list[dict[str, Any]]]:
         width = round(_number(root, "size/width"))
         height = round(_number(root, "size/height"))
         if width < 1 or height < 1:
-            raise ValueError(f"its size is {width} x {height} pixels")
+            raise UserError(f"its size is {width} x {height} pixels")
         return width, height, list(_objects(root, width, height))
     except (ElementTree.ParseError, ValueError, OSError) as error:
-        raise ValueError(f"annotation file {path} is not usable: {error}") from None
+        raise UserError(f"annotation file {path} is not usable: {error}") from None
 
 
 def _number(element: ElementTree.Element, tag: str) -> float:
@@ -193,7 +195,7 @@ def _number(element: ElementTree.Element, tag: str) -> float:
     """
     number = float(element.findtext(tag, ""))
     if not math.isfinite(number):
-        raise ValueError(f"{tag} is {number}")
+        raise UserError(f"{tag} is {number}")
     return number
 
 
@@ -203,7 +205,7 @@ def _objects(
     for element in root.findall("object"):
         name = element.findtext("name", "").strip()
         if name not in VOC_CLASSES:
-            raise ValueError(f"class {name!r} is not among the 20 classes of VOC")
+            raise UserError(f"class {name!r} is not among the 20 classes of VOC")
         xmin, ymin, xmax, ymax = (
             _number(element, f"bndbox/{side}")
             for side in ("xmin", "ymin", "xmax", "ymax")
@@ -211,7 +213,7 @@ def _objects(
         left, top = max(xmin - 1, 0.0), max(ymin - 1, 0.0)
         right, bottom = min(xmax, float(width)), min(ymax, float(height))
         if right <= left or bottom <= top:
-            raise ValueError(
+            raise UserError(
                 f"box {[xmin, ymin, xmax, ymax]} of a {name} has no area inside the "
                 f"image of {width} x {height} pixels"
             )

@@ -16,6 +16,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
+
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -94,12 +96,12 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
         **kwargs: Any,
     ) -> None:
         if dtype not in _DTYPES:
-            raise ValueError(
+            raise UserError(
                 f"optim_wrapper.dtype must be one of {sorted(_DTYPES)}, not {dtype!r}."
             )
         device = get_device()
         if dtype == "float16" and device != "cuda":
-            raise ValueError(
+            raise UserError(
                 f"optim_wrapper.dtype='float16' needs CUDA, this run is on {device!r}: "
                 "use 'bfloat16' (tools/train.py --amp bf16)."
             )

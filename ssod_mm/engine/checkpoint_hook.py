@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from ssod_mm.checkpoints import read_checkpoint
 from ssod_mm.cli.run_folders import POINTER, numbered_checkpoints
 from ssod_mm.durable import write_durably
+from ssod_mm.errors import UserError
 
 
 @HOOKS.register_module()
@@ -138,7 +139,7 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
             return path
         reasons.append(f"{path} lacks the optimiser's state")
     if paths:
-        raise ValueError(
+        raise UserError(
             f"none of the {len(paths)} checkpoints in {work_dir} can be read "
             f"({'; '.join(reasons)}): remove them to begin again, or name another "
             "checkpoint with --resume CHECKPOINT"

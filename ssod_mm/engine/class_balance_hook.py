@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ssod_mm.engine.telemetry_hooks import training_classes, unwrapped
+from ssod_mm.errors import UserError
 
 
 @HOOKS.register_module()
@@ -31,7 +32,7 @@ class ClassBalanceLogHook(Hook):
 
     def __init__(self, interval: int = 50) -> None:
         if interval < 1:
-            raise ValueError(
+            raise UserError(
                 f"ClassBalanceLogHook.interval={interval} must be at least 1."
             )
         self.interval = interval
@@ -52,7 +53,7 @@ class ClassBalanceLogHook(Hook):
             return
         self.classes = training_classes(runner)
         if len(self.classes) != self.balance.num_classes:
-            raise ValueError(
+            raise UserError(
                 f"The model's class balance has {self.balance.num_classes} classes, "
                 f"train_dataloader.dataset has {len(self.classes)}: set num_classes of "
                 "the box head."

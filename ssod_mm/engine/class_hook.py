@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ssod_mm.checkpoints import check_start_weights, stored_classes
 from ssod_mm.coco_json import match_classes
 from ssod_mm.data.datasets import source_name
+from ssod_mm.errors import UserError
 
 STAGES = ("train", "val", "test")
 
@@ -55,7 +56,7 @@ class ClassCountHook(NumClassCheckHook):
         try:
             super()._check_head(runner, mode)
         except AssertionError as error:
-            raise ValueError(
+            raise UserError(
                 f"the model and the {mode} data disagree about the classes: {error}; "
                 "set num_classes to the number of categories in the json "
                 "(--cfg-options num_classes=N, or num_classes of the heads)"
@@ -103,7 +104,7 @@ def number_labels_of(
         return
     match_classes(classes, given, wanted_by, source_name(dataset))
     if not hasattr(dataset, "use_classes"):
-        raise ValueError(
+        raise UserError(
             f"{source_name(dataset)} has the classes of {wanted_by} in another order, "
             f"which {type(dataset).__name__} cannot change: use CocoSemiDataset"
         )

@@ -20,6 +20,7 @@ from ssod_mm.engine.telemetry_hooks import (
     training_classes,
     unwrapped,
 )
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.drawing import (
     PSEUDO_COLOUR,
     TRUTH_COLOUR,
@@ -65,7 +66,7 @@ class DrawPseudoLabelsHook(Hook):
     ) -> None:
         for key, value in (("interval", interval), ("num_images", num_images)):
             if value < 1:
-                raise ValueError(
+                raise UserError(
                     f"DrawPseudoLabelsHook.{key}={value} must be at least 1."
                 )
         self.interval = interval

@@ -15,9 +15,10 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ssod_mm.cli.run_folders import numbered_checkpoints
+from ssod_mm.errors import UserError
 
 
-class NonFiniteTrainingError(FloatingPointError):
+class NonFiniteTrainingError(UserError, FloatingPointError):
     """The loss or the weights became NaN or infinite."""
 
 
@@ -65,7 +66,7 @@ class StopOnNaNHook(Hook):
 
     def __init__(self, interval: int = 1) -> None:
         if interval < 1:
-            raise ValueError(f"StopOnNaNHook.interval={interval} must be at least 1.")
+            raise UserError(f"StopOnNaNHook.interval={interval} must be at least 1.")
         self.interval = interval
         self._training = False
 

@@ -21,6 +21,7 @@ from mmengine.runner.amp import autocast
 from torch import nn
 
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
+from ssod_mm.errors import UserError
 
 MODELS_TO_JUDGE = ("teacher", "student")
 """What the loops can evaluate, in the order of their results."""
@@ -55,7 +56,7 @@ def unwrapped_semi_detector(model: nn.Module, loop_name: str) -> nn.Module:
         loop_name: who asks, for the message.
 
     Raises:
-        TypeError: the model has no teacher and student to choose from.
+        UserError: the model has no teacher and student to choose from.
     """
     detector = model.module if is_model_wrapper(model) else model
     missing = [
@@ -64,7 +65,7 @@ def unwrapped_semi_detector(model: nn.Module, loop_name: str) -> nn.Module:
         if not hasattr(detector, name)
     ]
     if missing:
-        raise TypeError(
+        raise UserError(
             f"{loop_name} evaluates the teacher and the student of a semi-supervised "
             f"detector, but {type(detector).__name__} has no {', '.join(missing)}. "
             "For a plain detector set val_cfg.type='ValLoop' and "
@@ -132,7 +133,7 @@ def check_save_best(runner: Runner, valid: Sequence[str]) -> None:
                 continue
             near = get_close_matches(key, valid, n=1)
             meant = f" Did you mean '{near[0]}'?" if near else ""
-            raise ValueError(
+            raise UserError(
                 f"default_hooks.checkpoint.save_best='{key}' will never be among the "
                 f"validation results.{meant} Valid keys: {', '.join(valid)}."
             )
@@ -150,7 +151,7 @@ class _BothModels:
             or len(set(models)) < len(models)
             or set(models) - set(MODELS_TO_JUDGE)
         ):
-            raise ValueError(
+            raise UserError(
                 f"{self.stage}_cfg.models={models} must name 'teacher', 'student' or "
                 "both, each once."
             )
@@ -166,7 +167,7 @@ class _BothModels:
             The results, ``<model>/<key of the metric>`` each.
 
         Raises:
-            TypeError: the detector has no teacher and student.
+            UserError: the detector has no teacher and student.
         """
         detector = unwrapped_semi_detector(self.runner.model, type(self).__name__)
         self.evaluators = {

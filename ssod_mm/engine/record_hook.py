@@ -26,6 +26,7 @@ from ssod_mm.engine.provenance import (
     git_state,
     package_versions,
 )
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.records import RECORD_FILE, RunRecord, read_record
 
 _STATE = "run_record"
@@ -53,7 +54,7 @@ class RunRecordHook(Hook):
 
     def __init__(self, num_points: int = 200) -> None:
         if num_points < 1:
-            raise ValueError(f"RunRecordHook.num_points={num_points} must be positive.")
+            raise UserError(f"RunRecordHook.num_points={num_points} must be positive.")
         self.num_points = num_points
         self.record: RunRecord | None = None
         self._restored: dict[str, Any] | None = None

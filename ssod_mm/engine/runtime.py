@@ -17,6 +17,7 @@ from mmengine.utils import import_modules_from_strings
 from ssod_mm.cli.lookup import find_config, load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.checkpoint_hook import newest_checkpoint
+from ssod_mm.errors import UserError
 
 __all__ = [
     "build_runner",
@@ -116,7 +117,7 @@ def _choose_checkpoint(cfg: Config) -> None:
 def _check_variables(launcher: str) -> None:
     missing = [key for key in ("RANK", "WORLD_SIZE") if key not in os.environ]
     if launcher == "pytorch" and missing:
-        raise ValueError(
+        raise UserError(
             f"--launcher pytorch finds no {missing[0]} in the environment; start with "
             "tools/dist_train.sh CONFIG NPROC, or drop --launcher"
         )
@@ -125,7 +126,7 @@ def _check_variables(launcher: str) -> None:
 def _check_gpu_count() -> None:
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     if local_rank >= torch.cuda.device_count():
-        raise ValueError(
+        raise UserError(
             f"process {local_rank + 1} on this machine has no GPU: there are "
             f"{torch.cuda.device_count()}; start no more processes than that, or hide "
             "the GPUs (CUDA_VISIBLE_DEVICES=-1) to train on the CPU"
@@ -138,7 +139,7 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     mmengine would select a CUDA device in both places.
     """
     if cfg.launcher != "pytorch":
-        raise ValueError(
+        raise UserError(
             f"--launcher {cfg.launcher} needs CUDA; start CPU processes with "
             "tools/dist_train.sh"
         )

@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.ema import ema_momentum, update_ema
 
 
@@ -55,17 +56,17 @@ class MeanTeacherEMAHook(Hook):
         interval: int = 1,
     ) -> None:
         if not 0.0 <= momentum <= 1.0:
-            raise ValueError(
+            raise UserError(
                 f"MeanTeacherEMAHook.momentum must lie in [0, 1], not {momentum}: "
                 "it is the share of the old teacher that is kept, such as 0.999."
             )
         if teacher not in ("ema", "frozen"):
-            raise ValueError(
+            raise UserError(
                 "MeanTeacherEMAHook.teacher must be 'ema' or 'frozen', "
                 f"not {teacher!r}."
             )
         if interval < 1:
-            raise ValueError("MeanTeacherEMAHook.interval must be at least 1.")
+            raise UserError("MeanTeacherEMAHook.interval must be at least 1.")
         self.momentum = momentum
         self.teacher = teacher
         self.warm_up = warm_up
@@ -103,13 +104,13 @@ class MeanTeacherEMAHook(Hook):
             runner: the runner.
 
         Raises:
-            TypeError: if the model has no teacher and student.
+            UserError: if the model has no teacher and student.
             ValueError: if the two are different networks and one is to become the
                 other, or if the teacher would keep its random start.
         """
         model = self._model(runner)
         if not (hasattr(model, "teacher") and hasattr(model, "student")):
-            raise TypeError(
+            raise UserError(
                 "MeanTeacherEMAHook needs a model with a teacher and a student, such "
                 f"as MeanTeacher; model.type is {type(model).__name__}."
             )
@@ -125,7 +126,7 @@ class MeanTeacherEMAHook(Hook):
         teacher, student = self.states(model)
         moves = self.teacher == "ema" or self.copy_at_start or self._burn_in(model)
         if len(teacher) != len(student) and moves:
-            raise ValueError(
+            raise UserError(
                 "The teacher is another network than the student, an ensemble for "
                 "example, and cannot follow it: set MeanTeacherEMAHook.teacher="
                 "'frozen' and copy_at_start=False, and no semi_train_cfg.burn_in."
@@ -136,7 +137,7 @@ class MeanTeacherEMAHook(Hook):
         loaded = getattr(runner, "_load_from", None)
         own = getattr(model.teacher, "checkpoints", None)
         if self.teacher == "frozen" and not (loaded or own or self._burn_in(model)):
-            raise ValueError(
+            raise UserError(
                 "MeanTeacherEMAHook.teacher='frozen', but no weights are loaded: the "
                 "teacher would label with its random start. Train both phases with "
                 "tools/train_phases.py, or set load_from=CHECKPOINT of a detector that "

@@ -17,6 +17,7 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from ssod_mm.data.loading import num_skipped_images, num_unturned_images
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.hidden_truth import HiddenTruth, to_image_frame
 from ssod_mm.evaluation.pseudo_label_metric import PseudoLabelCounts, count_matches
 from ssod_mm.structures import TeachingStep
@@ -43,7 +44,7 @@ def training_classes(runner: Runner) -> tuple[str, ...]:
     """
     classes = getattr(runner.train_dataloader.dataset, "metainfo", {}).get("classes")
     if not classes:
-        raise ValueError(
+        raise UserError(
             "train_dataloader.dataset names no classes: set its metainfo.classes."
         )
     return tuple(classes)
@@ -138,11 +139,11 @@ class PseudoLabelQualityHook(Hook):
         per_class: bool = False,
     ) -> None:
         if interval < 1:
-            raise ValueError(
+            raise UserError(
                 f"PseudoLabelQualityHook.interval={interval} must be at least 1."
             )
         if not 0 < iou_thr <= 1:
-            raise ValueError(
+            raise UserError(
                 f"PseudoLabelQualityHook.iou_thr={iou_thr} must lie in (0, 1]."
             )
         self.ann_file = ann_file

@@ -10,6 +10,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.correlation import pearson, spearman
 from ssod_mm.structures import class_probabilities
 
@@ -87,7 +88,7 @@ def box_quality(found: InstanceData, truth: InstanceData) -> BoxQuality:
         ValueError: the detections have no ``loc_scores``.
     """
     if "loc_scores" not in found:
-        raise ValueError(
+        raise UserError(
             "the detector's boxes have no loc_scores: its box head knows no "
             "localisation quality. GaussianBBoxHead and IntervalBBoxHead do."
         )

@@ -22,6 +22,7 @@ from ssod_mm.coco_json import (
     match_classes,
     read_coco_json,
 )
+from ssod_mm.errors import UserError
 
 try:
     from faster_coco_eval import COCOeval_faster as FastCOCOeval
@@ -110,7 +111,7 @@ class FastCocoMetric(CocoMetric):
             document = read_coco_json(ann_file, self.backend_args, "the evaluator's")
             document = check_truth(document, ann_file)
             if not document["annotations"] and not self.format_only:
-                raise ValueError(
+                raise UserError(
                     f"{ann_file} holds no annotation: nothing can be evaluated; name "
                     " a labelled file in val_evaluator.ann_file and "
                     "val_dataloader.dataset.ann_file, or set format_only=True"

@@ -16,6 +16,7 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.structures import class_probabilities
 
 Colour = tuple[int, int, int]
@@ -86,7 +87,7 @@ def draw_boxes(
         The same picture.
     """
     if len(captions) != len(boxes_N4):
-        raise ValueError(f"{len(boxes_N4)} boxes but {len(captions)} captions.")
+        raise UserError(f"{len(boxes_N4)} boxes but {len(captions)} captions.")
     if len(colours) == 3 and isinstance(colours[0], int):
         colours = [colours] * len(boxes_N4)
     for box, caption, colour in zip(boxes_N4, captions, colours, strict=True):

@@ -18,6 +18,7 @@ from ssod_mm.coco_json import (
     match_classes,
     read_coco_json,
 )
+from ssod_mm.errors import UserError
 from ssod_mm.maths.boxes import clip_boxes, relative_homographies, warp_boxes
 
 
@@ -151,7 +152,7 @@ def _read(path: Path, config_key: str) -> dict:
     content = check_truth(content, str(path))
     check_file_names(content, str(path))
     if not content["annotations"]:
-        raise ValueError(
+        raise UserError(
             f"{config_key}: {path} holds no annotations. The withheld annotations are "
             "in the file that ends in -hidden.json."
         )

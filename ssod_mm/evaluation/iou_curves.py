@@ -17,6 +17,7 @@ from mmdet.evaluation.metrics import coco_metric
 from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.coco_metric import FastCOCOeval
 from ssod_mm.evaluation.pseudo_label_metric import PseudoLabelCounts, count_matches
 
@@ -100,7 +101,7 @@ def rarest_classes(
         ValueError: ``number`` is below 1 or above the number of classes.
     """
     if not 1 <= number <= len(classes):
-        raise ValueError(
+        raise UserError(
             f"--rare {number} must lie between 1 and the number of classes, "
             f"{len(classes)}."
         )

@@ -13,6 +13,8 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.errors import UserError
+
 
 @dataclass(frozen=True)
 class PseudoLabelCounts:
@@ -76,7 +78,7 @@ def greedy_match(ious_PT: Tensor, scores_P: Tensor, iou_thr: float) -> Tensor:
         ValueError: ``iou_thr`` out of range.
     """
     if not 0 < iou_thr <= 1:
-        raise ValueError(f"iou_thr={iou_thr} must lie in (0, 1].")
+        raise UserError(f"iou_thr={iou_thr} must lie in (0, 1].")
     num_boxes, num_truths = ious_PT.shape
     matched_P = ious_PT.new_full((num_boxes,), -1, dtype=torch.long)
     if num_boxes == 0 or num_truths == 0:
@@ -124,7 +126,7 @@ def count_matches(
         ValueError: lists of different length, or ``iou_thr`` out of range.
     """
     if len(pseudo) != len(truth):
-        raise ValueError(
+        raise UserError(
             f"Pseudo labels of {len(pseudo)} images, but truth of {len(truth)}."
         )
     if not pseudo:

@@ -13,6 +13,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
 from ssod_mm.coco_json import check_truth, match_classes, read_coco_json
+from ssod_mm.errors import UserError
 from ssod_mm.evaluation.hidden_truth import is_ignored
 
 EVAL_MODES = ("11points", "area")
@@ -106,17 +107,17 @@ class Voc07Metric(BaseMetric):
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if eval_mode not in EVAL_MODES:
-            raise ValueError(
+            raise UserError(
                 f"Voc07Metric.eval_mode='{eval_mode}' must be one of {EVAL_MODES}."
             )
         if not 0 < iou_thr <= 1:
-            raise ValueError(f"Voc07Metric.iou_thr={iou_thr} must lie in (0, 1].")
+            raise UserError(f"Voc07Metric.iou_thr={iou_thr} must lie in (0, 1].")
         if self.prefix == "coco":
-            raise ValueError("Voc07Metric.prefix='coco' would pass for COCO's AP.")
+            raise UserError("Voc07Metric.prefix='coco' would pass for COCO's AP.")
         content = read_coco_json(ann_file, key="Voc07Metric.ann_file")
         self.content = check_truth(content, str(ann_file))
         if not self.content["annotations"]:
-            raise ValueError(
+            raise UserError(
                 f"{ann_file} (Voc07Metric.ann_file) holds no annotation: nothing can "
                 "be evaluated; name a labelled file"
             )

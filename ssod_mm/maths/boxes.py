@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssod_mm.errors import UserError
+
 _MIN_DEPTH = 1e-6
 
 
@@ -33,7 +35,7 @@ def relative_homographies(target_B33: Tensor, source_B33: Tensor) -> Tensor:
     inverse, info = torch.linalg.inv_ex(source)
     if source.device.type == "cpu" and bool(info.any()):
         bad = info.nonzero().flatten().tolist()
-        raise ValueError(
+        raise UserError(
             f"The homography of view(s) {bad} cannot be inverted: a transform "
             "squeezed the image to a line. Check the pipeline's scales and shears."
         )

@@ -15,6 +15,8 @@ import math
 import torch
 from torch import Tensor
 
+from ssod_mm.errors import UserError
+
 # Boxes per group that one round of the search for kept boxes looks at. The best of
 # them suppress most of the others, so that a round costs S^2, not N^2.
 BLOCK = 128
@@ -75,7 +77,7 @@ def nms_clusters(
         ValueError: if ``iou_thr`` is out of range.
     """
     if not 0.0 <= iou_thr < 1.0:
-        raise ValueError(f"iou_thr must lie in [0, 1), not {iou_thr}.")
+        raise UserError(f"iou_thr must lie in [0, 1), not {iou_thr}.")
     boxes = boxes_N4 if boxes_N4.dtype == torch.float64 else boxes_N4.float()
     owner_N = torch.full_like(groups_N, -1)
     by_score = scores_N.argsort(descending=True, stable=True)

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
+from ssod_mm.errors import UserError
+
 # A precision of e^4 on the error is as steep a loss as SGD at the usual learning rates
 # follows on labels that a detector has learnt by heart; at e^7 training breaks down.
 LOG_VAR_LIMIT = 4.0
@@ -29,7 +31,7 @@ Limit = float | Sequence[float]
 def _bounds(limit: Limit) -> tuple[float, float]:
     low, high = limit if isinstance(limit, Sequence) else (-limit, limit)
     if not low < 0 < high:
-        raise ValueError(
+        raise UserError(
             "bbox_head.log_var_limit must be positive, or a pair around 0 such as "
             f"(-4, 1), not {limit}."
         )
@@ -132,7 +134,7 @@ def localization_quality(
         ValueError: if ``quality_on`` is neither or ``limit`` is not positive.
     """
     if quality_on not in QUALITY_ON:
-        raise ValueError(
+        raise UserError(
             f"bbox_head.quality_on must be one of {list(QUALITY_ON)}, "
             f"not {quality_on!r}."
         )

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ssod_mm.errors import UserError
+
 MIN_EXTENT_PX = 1.0
 DECODES = ("argmax", "expected")
 
@@ -112,7 +114,7 @@ def decode_sides(
         ValueError: for another ``decode``.
     """
     if decode not in DECODES:
-        raise ValueError(
+        raise UserError(
             f"bbox_head.decode must be one of {list(DECODES)}, not {decode!r}."
         )
     num_intervals = logits_N4K.shape[-1]

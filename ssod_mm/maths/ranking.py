@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssod_mm.errors import UserError
+
 
 def cluster_sizes(clusters_M: Tensor, num_clusters: int) -> Tensor:
     """Candidates of each cluster.
@@ -96,7 +98,7 @@ def rank_matching(
         ValueError: if the temperature is not positive.
     """
     if temperature <= 0:
-        raise ValueError(f"temperature must be positive, not {temperature}.")
+        raise UserError(f"temperature must be positive, not {temperature}.")
     log_s_M = cluster_log_softmax(student_M / temperature, clusters_M, num_clusters)
     log_t_M = cluster_log_softmax(
         teacher_M.detach() / temperature, clusters_M, num_clusters

@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssod_mm.errors import UserError
+
 REG_NORMS = ("foreground", "sampled")
 CLS_NORMS = ("separate", "joint")
 
@@ -42,7 +44,7 @@ def ler_weights(
         ValueError: for another ``norm``.
     """
     if norm not in REG_NORMS:
-        raise ValueError(
+        raise UserError(
             f"model.ler.reg_norm must be one of {list(REG_NORMS)}, not {norm!r}."
         )
     counted_P = foreground_P if norm == "foreground" else torch.ones_like(foreground_P)
@@ -121,7 +123,7 @@ def prc_weights(
         ValueError: for another ``norm``.
     """
     if norm not in CLS_NORMS:
-        raise ValueError(
+        raise UserError(
             f"model.prc.cls_norm must be one of {list(CLS_NORMS)}, not {norm!r}."
         )
     reliability_P = torch.where(

@@ -13,6 +13,7 @@ from mmengine.dist import all_reduce
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.thresholds import (
     class_evidence,
     class_thresholds,
@@ -47,12 +48,12 @@ class BalanceSettings(Settings):
         """Check every value, see :meth:`Settings.check`."""
         super().check(key)
         if not self.clip[0] <= self.clip[1] <= 1:
-            raise ValueError(
+            raise UserError(
                 f"{key}.clip must be a lower and an upper threshold in [0, 1], such as "
                 f"(0.4, 0.9), not {tuple(self.clip)}."
             )
         if not 0 < self.weight_bounds[0] <= self.weight_bounds[1]:
-            raise ValueError(
+            raise UserError(
                 f"{key}.weight_bounds must be a least and a largest weight above 0, "
                 f"such as (0.1, 10.0), not {tuple(self.weight_bounds)}."
             )
@@ -157,7 +158,7 @@ class ClassBalance(nn.Module):
             ValueError: ``use_loc`` without ``loc_scores``.
         """
         if self.use_loc and loc_scores is None:
-            raise ValueError(
+            raise UserError(
                 f"{_KEY}.use_loc=True needs detections with loc_scores, as a box head "
                 f"with a localisation quality gives them; set {_KEY}.use_loc=False to "
                 "count class probabilities alone."
@@ -218,13 +219,13 @@ def build_class_balance(
     defaults = dict(type="ClassBalance", num_classes=head.num_classes, tau=score_thr)
     balance = MODELS.build({**defaults, **cfg})
     if balance.g2 and not heads:
-        raise ValueError(
+        raise UserError(
             f"{_KEY}.g2={balance.g2} weights the foreground candidates of an RoI head, "
             f"but {type(detector).__name__} has none: set {_KEY}.g2=0 to have the "
             "thresholds alone, or take a two-stage detector."
         )
     if balance.use_loc and not knows_quality(head):
-        raise ValueError(
+        raise UserError(
             f"{_KEY}.use_loc=True counts p * v, but {type(head).__name__} gives no "
             f"localisation quality v: set {_KEY}.use_loc=False to count p alone, or "
             "take a head that does, such as IntervalBBoxHead."

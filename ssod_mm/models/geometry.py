@@ -9,6 +9,7 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.boxes import (
     are_large,
     clip_boxes,
@@ -79,7 +80,7 @@ class ViewMap:
         hull: str = "corners",
     ) -> None:
         if [s.get("img_id") for s in source] != [s.get("img_id") for s in target]:
-            raise ValueError("Weak and strong views of a batch show different images.")
+            raise UserError("Weak and strong views of a batch show different images.")
         homographies = view_homographies(target), view_homographies(source)
         self.matrices = relative_homographies(*homographies).to(device)
         self.sizes = torch.tensor([s.img_shape[:2] for s in target], device=device)

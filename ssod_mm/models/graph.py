@@ -6,6 +6,8 @@ from mmdet.models import BaseDetector
 from mmdet.models.dense_heads import RetinaHead, RPNHead
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
+
 # Their losses divide by numbers of this process alone.
 _LOCAL_HEADS = (RPNHead, RetinaHead)
 
@@ -36,7 +38,7 @@ def zero_through_parameters(module: nn.Module) -> Tensor:
     """A zero whose gradient reaches every trainable parameter of ``module``."""
     parts = [p.sum() for p in module.parameters() if p.requires_grad]
     if not parts:
-        raise ValueError(f"{type(module).__name__} has no trainable parameter.")
+        raise UserError(f"{type(module).__name__} has no trainable parameter.")
     return sum(parts) * 0.0
 
 

@@ -15,6 +15,7 @@ import torch
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.mixing import TILES, mosaic_matrices, mosaics, overlaid
 from ssod_mm.models.mixed_views import MixedViews, mixed_samples
 from ssod_mm.settings import Settings, number, numbers
@@ -55,7 +56,7 @@ class Mixing(Settings):
         super().check(key)
         low, high = self.mosaic_cross
         if not 0 < low <= high < 1:
-            raise ValueError(
+            raise UserError(
                 f"{key}.mosaic_cross must be (least, largest), 0 < least <= largest "
                 f"< 1, not {tuple(self.mosaic_cross)}."
             )
@@ -72,7 +73,7 @@ class Mixing(Settings):
         """
         for key in keys:
             if getattr(self, key):
-                raise ValueError(f"model.mixing.{key} must be 0 here: {reason}.")
+                raise UserError(f"model.mixing.{key} must be 0 here: {reason}.")
 
     def __call__(
         self, branch: str, inputs: Tensor, samples: SampleList, varies: bool = False
@@ -128,7 +129,7 @@ class Mixing(Settings):
             is_labelled = branch == "sup"
             key = "labelled_mosaic" if is_labelled else "pseudo_mosaic"
             kind = "labelled" if is_labelled else "unlabelled"
-            raise ValueError(
+            raise UserError(
                 f"model.mixing.{key if mosaic else 'pseudo_mixup'} needs {least} "
                 f"{kind} images in the batch of a process, and this one has {count}: "
                 "raise train_dataloader.batch_size, or set the key to 0."

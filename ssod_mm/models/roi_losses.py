@@ -20,6 +20,7 @@ from mmdet.models.task_modules.samplers import SamplingResult
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
 from ssod_mm.models.features import replaced_method
 from ssod_mm.models.heads.answers import box_heads, pseudo_loss_of
 
@@ -101,7 +102,7 @@ def roi_losses(
             )
         yield
     if len(asked) < len(heads):
-        raise ValueError(
+        raise UserError(
             f"model.detector.roi_head.type={type(detector.roi_head).__name__!r} "
             "computes its box losses by itself, so that neither those of pseudo labels "
             "nor class weights can take their place: use StandardRoIHead or "

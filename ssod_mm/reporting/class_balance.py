@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.curves import Curve, Panel
 from ssod_mm.reporting.scalars import RunScalars, Series
 
@@ -40,7 +41,7 @@ def class_trajectories(run: RunScalars) -> list[ClassTrajectory]:
     start = f"{_KEYS[0]}/"
     names = [key.removeprefix(start) for key in run.series if key.startswith(start)]
     if not names:
-        raise ValueError(
+        raise UserError(
             f"the run logged no {start}<name>: its config needs model.class_balance "
             "and dict(type='ClassBalanceLogHook') in custom_hooks"
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.curves import Curve, Panel
 
 
@@ -42,7 +43,7 @@ def iou_rows(
     rows = [header]
     for curve in curves:
         if len(curve.values) != len(thresholds):
-            raise ValueError(
+            raise UserError(
                 f"{curve.name} has {len(curve.values)} values for {len(thresholds)} "
                 "thresholds"
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.charts import Chart
 
 _STYLE = """
@@ -205,7 +206,7 @@ def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
         sections: in order; empty ones are left out.
 
     Raises:
-        ModuleNotFoundError: plotly is not installed.
+        UserError: plotly is not installed.
     """
     plotly = plotly_source()
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -226,12 +227,12 @@ def plotly_source() -> str:
     """The chart library's JavaScript.
 
     Raises:
-        ModuleNotFoundError: plotly is not installed.
+        UserError: plotly is not installed.
     """
     try:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise UserError(
             "the report's charts need plotly: pip install 'ssod_mm[report]'"
         ) from error
     return get_plotlyjs()

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.scalars import Series
 
 SCHEMA_VERSION = 1
@@ -149,7 +150,7 @@ def read_record(path: str | Path) -> RunRecord:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         if str(error).startswith(str(path)):
             raise
-        raise ValueError(f"{path} is no run record: {error}") from error
+        raise UserError(f"{path} is no run record: {error}") from error
 
 
 def parse_record(content: Any, source: str) -> RunRecord:
@@ -163,9 +164,9 @@ def parse_record(content: Any, source: str) -> RunRecord:
         ValueError: not a record, or one of a newer version.
     """
     if not isinstance(content, Mapping) or not {"schema", "name"} <= set(content):
-        raise ValueError(f"{source} is no run record: it lacks schema or name")
+        raise UserError(f"{source} is no run record: it lacks schema or name")
     if content["schema"] > SCHEMA_VERSION:
-        raise ValueError(
+        raise UserError(
             f"{source} has version {content['schema']} of the run record, this "
             f"ssod_mm reads up to {SCHEMA_VERSION}: update it"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.display import LiveListener, PlainListener
 from ssod_mm.sweep.local import Commander, Listener, LocalRunner
 from ssod_mm.sweep.plan import Plan, Stage
@@ -80,12 +81,12 @@ def set_aside(plan: Plan, out: Path) -> list[Path]:
         Where those lie now that there were.
 
     Raises:
-        RuntimeError: a process trains in one of them.
+        UserError: a process trains in one of them.
     """
     folders = [StageFolder(stage, out) for stage in plan.stages.values()]
     for folder in folders:
         if folder.is_locked():
-            raise RuntimeError(f"{folder.stage.name} is running: stop it first")
+            raise UserError(f"{folder.stage.name} is running: stop it first")
     return [kept for folder in folders if (kept := folder.set_aside())]
 
 

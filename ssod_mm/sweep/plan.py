@@ -22,6 +22,7 @@ from ssod_mm.cli.phases import (
     train_command,
 )
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.spec import Row, Sweep
 
 _START = "checkpoint-of-the-first-phase.pth"
@@ -259,7 +260,7 @@ def filled_config(config: str, percent: float | None, row: Row) -> str:
     try:
         return config.format(percent=percent)
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise ValueError(
+        raise UserError(
             f"{row.key}: the config {config} takes a ratio as in {{percent:02d}}, and "
             f"the ratio is {percent}: {error}"
         ) from error

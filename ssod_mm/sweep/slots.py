@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.local import Slot
 
 
@@ -44,16 +45,14 @@ def make_slots(
             with trainings of several GPUs or on the CPU.
     """
     if min(per_run, runs_per_gpu, 1 if slots is None else slots) < 1:
-        raise ValueError(
-            "--gpus-per-run, --runs-per-gpu and --slots must be at least 1"
-        )
+        raise UserError("--gpus-per-run, --runs-per-gpu and --slots must be at least 1")
     if runs_per_gpu > 1 and per_run > 1:
-        raise ValueError(
+        raise UserError(
             f"--runs-per-gpu {runs_per_gpu} is for trainings of one GPU each, not for "
             f"--gpus-per-run {per_run}: leave one of the two out"
         )
     if runs_per_gpu > 1 and (slots is not None or not gpus):
-        raise ValueError(
+        raise UserError(
             f"--runs-per-gpu {runs_per_gpu} needs a GPU: on the CPU --slots says how "
             "many trainings run at a time"
         )
@@ -66,7 +65,7 @@ def make_slots(
     groups = [gpus[n : n + per_run] for n in range(0, len(gpus), per_run)]
     groups = [group for group in groups if len(group) == per_run]
     if not groups:
-        raise ValueError(f"--gpus-per-run {per_run}, but there are {len(gpus)} GPUs")
+        raise UserError(f"--gpus-per-run {per_run}, but there are {len(gpus)} GPUs")
     places = []
     for number in range(runs_per_gpu):
         for group in groups:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.records import write_atomically
 from ssod_mm.sweep.local import Commander
 from ssod_mm.sweep.plan import Plan, Stage
@@ -70,13 +71,13 @@ def submit(
         The jobs of submitit.
 
     Raises:
-        ModuleNotFoundError: submitit is not installed.
-        RuntimeError: Slurm does not answer, or does not take the jobs.
+        UserError: submitit is not installed.
+        UserError: Slurm does not answer, or does not take the jobs.
     """
     try:
         import submitit
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise UserError(
             "--slurm needs submitit: pip install 'ssod_mm[slurm]'"
         ) from error
     jobs: list[Any] = []
@@ -108,7 +109,7 @@ def submit(
                     for one in stages
                 ]
         except submitit.core.utils.FailedJobError as error:
-            raise RuntimeError(f"--slurm: {error}") from error
+            raise UserError(f"--slurm: {error}") from error
         for stage, job in zip(stages, batch, strict=True):
             folder = StageFolder(stage, out)
             folder.prepare()
@@ -140,7 +141,7 @@ def queued_jobs() -> set[str]:
     hears of a job later.
 
     Raises:
-        RuntimeError: Slurm does not answer.
+        UserError: Slurm does not answer.
     """
     command = ["squeue", "--noheader", "--array", "--format=%i"]
     try:
@@ -151,11 +152,9 @@ def queued_jobs() -> set[str]:
             check=True,
         )
     except FileNotFoundError:
-        raise RuntimeError(
-            "--slurm: no squeue here, is this a Slurm cluster?"
-        ) from None
+        raise UserError("--slurm: no squeue here, is this a Slurm cluster?") from None
     except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"--slurm: squeue fails: {error.stderr.strip()}") from None
+        raise UserError(f"--slurm: squeue fails: {error.stderr.strip()}") from None
     return set(result.stdout.split())
 
 

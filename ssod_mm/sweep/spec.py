@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ssod_mm.cli.lookup import config_roots
+from ssod_mm.errors import UserError
 
 SWEEP_FOLDER = "_sweeps"
 _METHOD_KEYS = {
@@ -128,9 +129,9 @@ class Sweep:
         keys = [row.key for row in self.rows]
         unknown = [key for key in rows or () if key not in keys]
         if unknown:
-            raise ValueError(f"{self.path} has no row {unknown[0]}; {', '.join(keys)}")
+            raise UserError(f"{self.path} has no row {unknown[0]}; {', '.join(keys)}")
         if ratios is not None and None in self.ratios:
-            raise ValueError(f"{self.path}: its data has no label ratios to choose")
+            raise UserError(f"{self.path}: its data has no label ratios to choose")
         columns = self.ratios if ratios is None else tuple(ratios)
         chosen = []
         for row in self.rows:
@@ -139,7 +140,7 @@ class Sweep:
             if own and (rows is None or row.key in rows):
                 chosen.append(replace(row, ratios=own))
         if not chosen:
-            raise ValueError(f"{self.path}: no chosen row has the ratios {columns}")
+            raise UserError(f"{self.path}: no chosen row has the ratios {columns}")
         is_compared = self.baseline in [row.key for row in chosen]
         return replace(
             self,
@@ -205,7 +206,7 @@ def load_sweep(name: str | Path) -> Sweep:
     try:
         content = Config.fromfile(str(path), import_custom_modules=False).to_dict()
     except (SyntaxError, NameError, TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no valid sweep file: {error}") from error
+        raise UserError(f"{path} is no valid sweep file: {error}") from error
     return parse_sweep(content, path)
 
 
@@ -225,7 +226,7 @@ def parse_sweep(content: Mapping[str, Any], path: Path) -> Sweep:
     rows = _rows(content, ratios, path)
     baseline = content.get("baseline")
     if baseline is not None and baseline not in rows:
-        raise ValueError(f"{path}: baseline={baseline!r} is none of {list(rows)}")
+        raise UserError(f"{path}: baseline={baseline!r} is none of {list(rows)}")
     return Sweep(
         name=path.stem,
         title=str(content.get("title", path.stem.replace("_", " "))),
@@ -246,7 +247,7 @@ def _rows(
     """Methods, then overrides, by key."""
     methods = content.get("methods")
     if not methods:
-        raise ValueError(f"{path}: methods names no config")
+        raise UserError(f"{path}: methods names no config")
     common = Row(
         key="",
         label="",
@@ -264,10 +265,10 @@ def _rows(
         own = dict(own)
         of = own.pop("of", [])
         if not of:
-            raise ValueError(f"{place}.of is missing: the method that it changes")
+            raise UserError(f"{place}.of is missing: the method that it changes")
         for method in [of] if isinstance(of, str) else of:
             if method not in methods:
-                raise ValueError(f"{place}.of={method!r} is none of {list(methods)}")
+                raise UserError(f"{place}.of={method!r} is none of {list(methods)}")
             key = f"{method}+{name}"
             rows[key] = _row(key, own, rows[method], place, of=method)
     return rows
@@ -283,16 +284,16 @@ def _row(
     _refuse_unknown(own, _METHOD_KEYS, place)
     config = own.get("config", base.config)
     if not config:
-        raise ValueError(f"{place}.config is missing")
+        raise UserError(f"{place}.config is missing")
     ratios = tuple(own.get("ratios", base.ratios))
     strangers = [one for one in ratios if one not in base.ratios]
     if strangers:
-        raise ValueError(
+        raise UserError(
             f"{place}.ratios has {strangers}, but there are {list(base.ratios)}"
         )
     model = own.get("model", base.model)
     if model not in (*_MODELS, None):
-        raise ValueError(f"{place}.model={model!r} must be one of {_MODELS}")
+        raise UserError(f"{place}.model={model!r} must be one of {_MODELS}")
     return Row(
         key=key,
         label=str(own.get("label", key.split("+")[-1].replace("_", " "))),
@@ -317,11 +318,11 @@ def _published(
         return {}
     is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
     if not is_number or not 0 <= number <= 100:
-        raise ValueError(
+        raise UserError(
             f"{place}.published={number!r} must be the paper's AP in percent, 0 to 100"
         )
     if len(ratios) != 1:
-        raise ValueError(
+        raise UserError(
             f"{place}.published is one number, but the row has the ratios "
             f"{list(ratios)}: say by ratios which of them it belongs to"
         )
@@ -333,14 +334,14 @@ def _listed(
 ) -> list[Any]:
     values = content.get(key, default)
     if not isinstance(values, (list, tuple, range)) or not len(values):
-        raise ValueError(f"{path}: {key}={values!r} must be a list, not empty")
+        raise UserError(f"{path}: {key}={values!r} must be a list, not empty")
     values = list(values)
     if len(set(values)) < len(values):
-        raise ValueError(f"{path}: {key}={values} names something twice")
+        raise UserError(f"{path}: {key}={values} names something twice")
     return values
 
 
 def _refuse_unknown(content: Mapping[str, Any], known: set[str], place: str) -> None:
     unknown = sorted(set(content) - known)
     if unknown:
-        raise ValueError(f"{place} has the unknown key {unknown[0]}; {sorted(known)}")
+        raise UserError(f"{place} has the unknown key {unknown[0]}; {sorted(known)}")

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ssod_mm.cli.run_folders import numbered_checkpoints
+from ssod_mm.errors import UserError
 from ssod_mm.reporting.records import (
     RECORD_FILE,
     RunRecord,
@@ -58,7 +59,7 @@ class StageFolder:
         content = _read_json(note)
         if content is not None:
             if content.get("id") != self.stage.id:
-                raise ValueError(
+                raise UserError(
                     f"{self.path} holds the training {content.get('id')}: remove it"
                 )
             return
@@ -187,12 +188,12 @@ class StageFolder:
             Where it lies now; None where there was none.
 
         Raises:
-            RuntimeError: a process trains in it.
+            UserError: a process trains in it.
         """
         if not self.path.is_dir():
             return None
         if self.is_locked():
-            raise RuntimeError(f"{self.stage.name} is running: stop it before a rerun")
+            raise UserError(f"{self.stage.name} is running: stop it before a rerun")
         stamp = time.strftime("%Y%m%d-%H%M%S")
         target = self.path.parent / REPLACED / f"{self.path.name}-{stamp}"
         target.parent.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from ssod_mm.cli.lookup import load_config, load_parent
 from ssod_mm.cli.resolve import merge_options, set_precision
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.plan import filled_config
 from ssod_mm.sweep.spec import Row, Sweep, load_sweep
 
@@ -103,12 +104,12 @@ def _find_row(target: str) -> tuple[Sweep, Row]:
         return sweep, same_name[0]
     if same_name:
         keys = " or ".join(f"{name}:{row.key}" for row in same_name)
-        raise ValueError(f"{target} stands for several rows: say {keys}")
+        raise UserError(f"{target} stands for several rows: say {keys}")
     short_names = [known.split("+", 1)[-1] for known in rows]
     known = list(dict.fromkeys([*short_names, *rows]))
     near = difflib.get_close_matches(key, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(rows)}"
-    raise ValueError(f"the sweep {sweep.name} has no row {key!r}; {hint}")
+    raise UserError(f"the sweep {sweep.name} has no row {key!r}; {hint}")
 
 
 def _row_config(
@@ -118,7 +119,7 @@ def _row_config(
     try:
         merge_options(cfg, row.options)
     except ValueError as error:
-        raise ValueError(f"{sweep.path}: row {row.key}: {error}") from error
+        raise UserError(f"{sweep.path}: row {row.key}: {error}") from error
     set_precision(cfg, sweep.amp)
     ratio = row.ratios[0] if percent is None else percent
     split = dict(fold=sweep.folds[0], percent=ratio, seed=sweep.seeds[0])

@@ -14,6 +14,7 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.datasets import CocoSemiDataset, SeededConcatDataset
 from ssod_mm.data.draw_index import DrawIndex
 from ssod_mm.data.image_folder import ImageFolderDataset
@@ -273,7 +274,7 @@ class TestCocoSemiDataset:
         dataset = labelled(tmp_path, pipeline=pipeline, test_mode=True)
         truncate(tmp_path / "img" / "0003.jpg")
         assert dataset[0]["img_id"] == 1
-        with pytest.raises(RuntimeError, match=r"0003\.jpg.*must not skip"):
+        with pytest.raises(UserError, match=r"0003\.jpg.*must not skip"):
             dataset[2]
 
     def test_images_all_gone_end_in_an_error(self, tmp_path):
@@ -281,7 +282,7 @@ class TestCocoSemiDataset:
         dataset = labelled(tmp_path, pipeline=pipeline)
         for path in (tmp_path / "img").iterdir():
             path.unlink()
-        with pytest.raises(RuntimeError, match="20 images in a row"):
+        with pytest.raises(UserError, match="20 images in a row"):
             dataset[0]
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.loading import (
     LoadImage,
     looks_truncated,
@@ -103,7 +104,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_folder_instead_of_file_is_named(tmp_path):
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(UserError, match="no regular file"):
         load(tmp_path)
 
 
@@ -139,7 +140,7 @@ def test_many_skips_in_a_row_are_an_error(tmp_path):
         assert loader(dict(good)) is not None
     assert loader(dict(bad)) is None
     assert loader(dict(bad)) is None
-    with pytest.raises(RuntimeError, match=r"3 images in a row .*absent\.jpg"):
+    with pytest.raises(UserError, match=r"3 images in a row .*absent\.jpg"):
         loader(dict(bad))
 
 
@@ -216,5 +217,5 @@ def test_an_image_of_another_size_is_an_error_or_resized(tmp_path):
 def test_a_pipe_does_not_hang(tmp_path):
     path = tmp_path / "a.png"
     os.mkfifo(path)
-    with pytest.raises(OSError, match=r"a\.png is no regular file"):
+    with pytest.raises(UserError, match=r"a\.png is no regular file"):
         LoadImage()(dict(img_path=str(path)))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.shapes import ShapesSpec, is_complete, make_shapes
 from ssod_mm.data.shapes.glyphs import CLASS_PALETTE, CLASSES, glyph_mask
 from ssod_mm.data.shapes.paint import (
@@ -260,7 +261,7 @@ class TestBadInput:
 
     def test_a_folder_that_cannot_be_made(self, tmp_path):
         (tmp_path / "data").write_text("")
-        with pytest.raises(RuntimeError, match="cannot create"):
+        with pytest.raises(UserError, match="cannot create"):
             make_shapes(tmp_path / "data" / "shapes", SMALL)
 
     @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 
 from ssod_mm.engine.loops import check_save_best, predict_with
+from ssod_mm.errors import UserError
 from tests.engine.semi_runs import (
     build_semi_model,
     metric_cfg,
@@ -176,7 +177,7 @@ def test_unknown_models_are_refused(tiny_root, tmp_path, models):
 def test_plain_detector_is_refused_with_the_way_out(tiny_root, tmp_path):
     cfg = semi_cfg(tiny_root, tmp_path)
     cfg.model = tiny_detector_cfg()
-    with pytest.raises(TypeError, match=r"FasterRCNN has no teacher.*ValLoop"):
+    with pytest.raises(UserError, match=r"FasterRCNN has no teacher.*ValLoop"):
         runner_of(cfg).val()
 
 

@@ -9,6 +9,7 @@ from mmengine.logging import MessageHub
 from torch import nn
 
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
+from ssod_mm.errors import UserError
 
 
 class Pair(nn.Module):
@@ -142,7 +143,7 @@ def test_interval_skips_iterations():
 
 
 def test_plain_detector_is_refused():
-    with pytest.raises(TypeError, match=r"model\.type is Linear"):
+    with pytest.raises(UserError, match=r"model\.type is Linear"):
         MeanTeacherEMAHook().before_train(runner_for(nn.Linear(1, 1)))
 
 

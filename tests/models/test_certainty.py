@@ -7,6 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
+from ssod_mm.errors import UserError
 from ssod_mm.models.detectors.ensemble import merge_detections
 from tests.models.builders import (
     DETECTORS,
@@ -227,5 +228,5 @@ def test_ensemble_predicts_and_refuses_to_train():
         results = model.predict(images, samples, rescale=False)
     assert len(results) == 2
     assert 0 < len(results[0].pred_instances) <= 100
-    with pytest.raises(NotImplementedError, match="each for itself"):
+    with pytest.raises(UserError, match="each for itself"):
         model.loss(images, samples)

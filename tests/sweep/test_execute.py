@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.display import LiveListener, NotingListener, PlainListener
 from ssod_mm.sweep.execute import (
     progress,
@@ -121,7 +122,7 @@ def test_all_is_set_aside_or_nothing(tmp_path):
     for folder in folders[:2]:
         folder.prepare()
     lock = folders[1].try_lock()
-    with pytest.raises(RuntimeError, match="a0 is running"):
+    with pytest.raises(UserError, match="a0 is running"):
         set_aside(plan, tmp_path)
     assert folders[0].path.is_dir()
     os.close(lock)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from ssod_mm.errors import UserError
 from ssod_mm.sweep.display import Pace, duration
 from ssod_mm.sweep.local import Slot
 from ssod_mm.sweep.state import StageFolder, outdated_folders, stage_states
@@ -153,7 +154,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
     lock = folder.try_lock()
     assert folder.try_lock() is None
     assert stage_states(plan, tmp_path, 2) == {folder.stage.id: "running"}
-    with pytest.raises(RuntimeError, match="is running"):
+    with pytest.raises(UserError, match="is running"):
         folder.set_aside()
     threading.Timer(0.5, os.close, [lock]).start()
     make_runner(plan, tmp_path).run()

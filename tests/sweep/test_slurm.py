@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import submitit
 
+from ssod_mm.errors import UserError
 from ssod_mm.sweep import slurm
 from ssod_mm.sweep.slurm import SlurmSettings, StageJob, levels, submit
 from ssod_mm.sweep.state import StageFolder, stage_states
@@ -147,10 +148,10 @@ def test_the_queue_is_read(tmp_path, monkeypatch):
 
 def test_a_queue_that_does_not_answer_is_no_empty_one(tmp_path, monkeypatch):
     squeue_that(tmp_path, monkeypatch, "echo 'Unable to contact' >&2; exit 1")
-    with pytest.raises(RuntimeError, match="squeue fails: Unable to contact"):
+    with pytest.raises(UserError, match="squeue fails: Unable to contact"):
         slurm.queued_jobs()
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(RuntimeError, match="no squeue here"):
+    with pytest.raises(UserError, match="no squeue here"):
         slurm.queued_jobs()
 
 

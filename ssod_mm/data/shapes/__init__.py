@@ -28,6 +28,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.shapes.glyphs import CLASSES
 from ssod_mm.data.shapes.scene import SceneSpec, draw_scene
 
@@ -69,15 +70,15 @@ class ShapesSpec:
             ValueError: for a part without images or a setting out of range.
         """
         if self.num_train < 1 or self.num_val < 1 or self.num_unlabelled < 0:
-            raise ValueError(
+            raise UserError(
                 "shapes: num_train and num_val must be at least 1 and num_unlabelled "
                 f"at least 0, got {self.num_train}, {self.num_val} and "
                 f"{self.num_unlabelled}"
             )
         if self.seed < 0:
-            raise ValueError(f"shapes: seed must not be negative, got {self.seed}")
+            raise UserError(f"shapes: seed must not be negative, got {self.seed}")
         if not 1 <= self.jpeg_quality <= 100:
-            raise ValueError(
+            raise UserError(
                 f"shapes: jpeg_quality must be 1 to 100, got {self.jpeg_quality}"
             )
 
@@ -114,14 +115,14 @@ def make_shapes(
 
     Raises:
         ValueError: if ``root`` holds files that this function did not write.
-        RuntimeError: if the folder or an image cannot be written.
+        UserError: if the folder or an image cannot be written.
     """
     root, spec = Path(root), spec or ShapesSpec()
     _check_ownership(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RuntimeError(f"cannot create {root}: {error.strerror}") from error
+        raise UserError(f"cannot create {root}: {error.strerror}") from error
     with _locked(root / _LOCK):
         if is_complete(root, spec):
             return False
@@ -164,10 +165,10 @@ def _manifest(spec: ShapesSpec) -> dict[str, Any]:
 
 def _check_ownership(root: Path) -> None:
     if root.exists() and not root.is_dir():
-        raise ValueError(f"{root} is a file; the shapes dataset needs a folder")
+        raise UserError(f"{root} is a file; the shapes dataset needs a folder")
     ours = (root / _MANIFEST).exists() or (root / _LOCK).exists()
     if root.is_dir() and not ours and any(root.iterdir()):
-        raise ValueError(
+        raise UserError(
             f"{root} holds files that are not the shapes dataset; nothing was "
             "changed. Choose an empty or new folder."
         )
@@ -233,7 +234,7 @@ def _draw_image(folder: Path, part: str, spec: ShapesSpec, index: int) -> dict:
     path = folder / f"{index:06d}.jpg"
     quality = [cv2.IMWRITE_JPEG_QUALITY, spec.jpeg_quality]
     if not cv2.imwrite(str(path), scene.image, quality):
-        raise RuntimeError(f"cannot write {path}: is the disk full or read-only?")
+        raise UserError(f"cannot write {path}: is the disk full or read-only?")
     height, width = scene.image.shape[:2]
     return {
         "file_name": path.name,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.shapes.glyphs import CLASSES, glyph_mask
 from ssod_mm.data.shapes.paint import (
     PALETTES,
@@ -64,22 +65,22 @@ class SceneSpec:
         """
         fewest, most = self.num_objects
         if not 1 <= fewest <= most:
-            raise ValueError(
+            raise UserError(
                 f"shapes: num_objects must be 1 <= fewest <= most, got {fewest}, {most}"
             )
         shortest, longest = self.object_px
         room = min(min(size) for size in self.sizes)
         if not _MIN_VISIBLE_SIDE_PX + 2 <= shortest <= longest <= room:
-            raise ValueError(
+            raise UserError(
                 f"shapes: object_px must lie in {_MIN_VISIBLE_SIDE_PX + 2}..{room} "
                 f"(the images' shortest side), got {shortest}, {longest}"
             )
         if not 0 <= self.coat_share <= 1:
-            raise ValueError(
+            raise UserError(
                 f"shapes: coat_share must lie in [0, 1], got {self.coat_share}"
             )
         if self.tail_ratio < 1:
-            raise ValueError(f"shapes: tail_ratio must be >= 1, got {self.tail_ratio}")
+            raise UserError(f"shapes: tail_ratio must be >= 1, got {self.tail_ratio}")
 
     def class_frequencies(self) -> np.ndarray:
         """(8,) probabilities, a geometric fall from first to last class."""
@@ -112,13 +113,13 @@ def draw_scene(spec: SceneSpec, rng: np.random.Generator) -> Scene:
     """Draws one image; the same ``spec`` and generator state give the same image.
 
     Raises:
-        RuntimeError: if no object can be seen in any of 100 attempts.
+        UserError: if no object can be seen in any of 100 attempts.
     """
     for _ in range(100):
         scene = _draw_once(spec, rng)
         if len(scene.boxes):
             return scene
-    raise RuntimeError(f"shapes: nothing can be seen in the scenes of {spec}")
+    raise UserError(f"shapes: nothing can be seen in the scenes of {spec}")
 
 
 def _draw_once(spec: SceneSpec, rng: np.random.Generator) -> Scene:

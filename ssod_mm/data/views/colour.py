@@ -18,6 +18,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
+from ssod_mm.errors import UserError
+
 _GREY_BGR = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601 luma, as in OpenCV
 _LEVELS = np.arange(256, dtype=np.float64)
 
@@ -167,7 +169,7 @@ def check_image(img: np.ndarray, owner: object) -> None:
         ValueError: if the image is not uint8 with three channels.
     """
     if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
-        raise ValueError(
+        raise UserError(
             f"{type(owner).__name__} works on uint8 images of shape (H, W, 3), not on "
             f"{img.dtype} of shape {img.shape}: load with color_type='color' and "
             "without to_float32."
@@ -192,7 +194,7 @@ class OneColour(ColourTransform):
 
     def __init__(self, ops: Sequence[str | dict] = COLOUR_OPS) -> None:
         if not ops:
-            raise ValueError("OneColour.ops is empty: name at least 'identity'.")
+            raise UserError("OneColour.ops is empty: name at least 'identity'.")
         self.ops = [_parse_op(op) for op in ops]
 
     def draw(self) -> ColourEdit:
@@ -213,7 +215,7 @@ def _parse_op(op: str | dict) -> tuple[str, tuple[float, float] | None]:
     given = {"op": op} if isinstance(op, str) else dict(op)
     name = given.get("op")
     if name not in _OPS or set(given) - {"op", "range"}:
-        raise ValueError(
+        raise UserError(
             f"OneColour.ops: {op!r} is none of {', '.join(COLOUR_OPS)} "
             "(write a name, or dict(op=name, range=(low, high)))."
         )
@@ -221,10 +223,10 @@ def _parse_op(op: str | dict) -> tuple[str, tuple[float, float] | None]:
     if "range" not in given:
         return name, default
     if default is None:
-        raise ValueError(f"OneColour.ops: {name!r} has no magnitude, so no range.")
+        raise UserError(f"OneColour.ops: {name!r} has no magnitude, so no range.")
     low, high = given["range"]
     if low > high:
-        raise ValueError(
+        raise UserError(
             f"OneColour.ops: range of {name!r} is reversed: {low}, {high}."
         )
     return name, (float(low), float(high))

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import HorizontalBoxes
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.boxes import visible_fractions
 
 
@@ -41,13 +42,13 @@ class ErasePatches(BaseTransform):
         max_hidden: float | None = None,
     ) -> None:
         if not 0 <= num[0] <= num[1]:
-            raise ValueError(f"ErasePatches.num={num} must ascend from 0 or more.")
+            raise UserError(f"ErasePatches.num={num} must ascend from 0 or more.")
         if not 0 <= ratio[0] <= ratio[1] <= 1:
-            raise ValueError(
+            raise UserError(
                 f"ErasePatches.ratio={ratio} must be 0 <= low <= high <= 1."
             )
         if max_hidden is not None and not 0 <= max_hidden < 1:
-            raise ValueError(
+            raise UserError(
                 f"ErasePatches.max_hidden={max_hidden} must be within [0, 1), or None."
             )
         self.num = (int(num[0]), int(num[1]))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmdet.registry import TRANSFORMS
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.views.colour import (
     ColourEdit,
     ColourTransform,
@@ -91,7 +92,7 @@ class ColourJitter(ColourTransform):
     ) -> None:
         amounts = (brightness, contrast, saturation, hue)
         if min(amounts) < 0 or max(amounts[:3]) > 1 or hue > 0.5:
-            raise ValueError(
+            raise UserError(
                 "ColourJitter: brightness, contrast and saturation must be within "
                 f"[0, 1] and hue within [0, 0.5]; got {amounts}."
             )
@@ -135,7 +136,7 @@ class RandomBlur(ColourTransform):
         self, sigma: tuple[float, float] = (0.1, 2.0), prob: float = 0.5
     ) -> None:
         if not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(f"RandomBlur.sigma={sigma} must be 0 < low <= high.")
+            raise UserError(f"RandomBlur.sigma={sigma} must be 0 < low <= high.")
         self.sigma = sigma
         self.prob = _chance(prob, self)
 
@@ -154,5 +155,5 @@ class RandomBlur(ColourTransform):
 def _chance(prob: float, owner: object) -> float:
     """The chance, checked."""
     if not 0 <= prob <= 1:
-        raise ValueError(f"{type(owner).__name__}.prob={prob} is not within [0, 1].")
+        raise UserError(f"{type(owner).__name__}.prob={prob} is not within [0, 1].")
     return prob

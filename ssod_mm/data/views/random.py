@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
+from ssod_mm.errors import UserError
 from ssod_mm.data.views.colour import ColourEdit, check_image, identity
 from ssod_mm.data.views.geometry import (
     AFFINE_OPS,
@@ -68,17 +69,17 @@ class RandomView(BaseTransform):
     ) -> None:
         pairs = [scale] if np.ndim(scale) == 1 else list(scale)
         if np.shape(pairs) not in ((1, 2), (2, 2)) or np.min(pairs) < 1:
-            raise ValueError(
+            raise UserError(
                 f"RandomView.scale must be (long, short) in pixels or two such pairs, "
                 f"not {scale!r}."
             )
         if ratio is not None and (len(pairs) == 2 or not 0 < ratio[0] <= ratio[1]):
-            raise ValueError(
+            raise UserError(
                 f"RandomView.ratio={ratio!r} must be (low, high) with 0 < low <= high, "
                 "and goes with a single pair in scale."
             )
         if not 0 <= flip_prob <= 1:
-            raise ValueError(f"RandomView.flip_prob={flip_prob} is not within [0, 1].")
+            raise UserError(f"RandomView.flip_prob={flip_prob} is not within [0, 1].")
         self.scale = np.array(pairs, dtype=np.float64)
         self.ratio = ratio
         self.flip_prob = flip_prob
@@ -116,7 +117,7 @@ class RandomView(BaseTransform):
         """Draw a view and turn the item into it."""
         unmapped = [key for key in _UNMAPPED if key in results]
         if unmapped:
-            raise ValueError(
+            raise UserError(
                 f"RandomView maps boxes only, but the item carries {unmapped}: "
                 "take them out of LoadAnnotations."
             )
@@ -174,20 +175,20 @@ def _parse_affine(
     ops = entry.get("op", ())
     ops = (ops,) if isinstance(ops, str) else tuple(ops)
     if not ops or set(ops) - set(AFFINE_OPS) or set(entry) - {"op", "range", "about"}:
-        raise ValueError(
+        raise UserError(
             f"RandomView.affine: {entry!r} must be dict(op=..., range=(low, high)) "
             f"with op among {', '.join(AFFINE_OPS)}."
         )
     limits = [_LARGEST[op.split("_")[0]] for op in ops]
     low, high = entry.get("range", (0.0, np.inf))
     if len(set(limits)) > 1 or not 0 <= low <= high <= limits[0]:
-        raise ValueError(
+        raise UserError(
             f"RandomView.affine: {entry!r} needs range=(low, high) with 0 <= low <= "
             f"high <= {limits[0]:g}, and only operations of one kind."
         )
     about = entry.get("about")
     if about not in (None, "centre", "corner"):
-        raise ValueError(
+        raise UserError(
             f"RandomView.affine: about={about!r}: write 'centre' or 'corner'."
         )
     return ops, (float(low), float(high)), about

@@ -15,6 +15,7 @@ from mmdet.models.dense_heads import AnchorHead, RPNHead
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
 from ssod_mm.maths.boxes import box_areas, clip_boxes
 from ssod_mm.maths.clustering import nms_clusters
@@ -38,17 +39,17 @@ def check_anchor_head(head: torch.nn.Module, key: str) -> None:
     """
     name = type(head).__name__
     if not isinstance(head, AnchorHead):
-        raise ValueError(
+        raise UserError(
             f"{key}: dense guidance matches anchors, but {name} has none; use an "
             f"anchor-based head such as RetinaHead, or set {key}.mode='sparse'."
         )
     if not head.use_sigmoid_cls:
-        raise ValueError(
+        raise UserError(
             f"{key}: dense guidance needs sigmoid scores; set loss_cls.use_sigmoid="
             f"True in the {name}, or {key}.mode='sparse'."
         )
     if len(set(head.prior_generator.num_base_priors)) > 1:
-        raise ValueError(
+        raise UserError(
             f"{key}: dense guidance needs as many anchors per point on each level of "
             f"{name}, which has {head.prior_generator.num_base_priors}."
         )

@@ -9,6 +9,7 @@ from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.clustering import nms_clusters
 from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
 from ssod_mm.models.dense.guidance import DenseGuidance
@@ -44,18 +45,18 @@ def check_roi_head(roi_head: nn.Module, stage: DenseStage) -> None:
     """
     head = roi_head.bbox_head
     if isinstance(head, nn.ModuleList) or not isinstance(roi_head, StandardRoIHead):
-        raise ValueError(
+        raise UserError(
             f"{_KEY}: the teacher's proposals need one box head, as StandardRoIHead "
             f"has; {type(roi_head).__name__} refines its RoIs from stage to stage."
         )
     if not isinstance(head.loss_cls, FocalRoILoss):
-        raise ValueError(
+        raise UserError(
             f"{_KEY}: the box head must classify by sigmoid focal loss; set "
             "model.detector.roi_head.bbox_head.loss_cls=dict(type='FocalRoILoss') and "
             "cls_predictor_cfg=dict(type='PriorLinear')."
         )
     if stage.kept_by != "p" and not knows_quality(head):
-        raise ValueError(
+        raise UserError(
             f"{_KEY}.kept_by={stage.kept_by!r} needs a box head with a localisation "
             f"quality, such as IntervalBBoxHead; {type(head).__name__} has none."
         )

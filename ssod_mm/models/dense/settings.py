@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mmdet.models import BaseDetector
 from mmdet.utils import OptConfigType
 
+from ssod_mm.errors import UserError
 from ssod_mm.models.heads.quality import SCORE_FACTORS
 from ssod_mm.settings import Settings, choice, number, whole
 
@@ -107,7 +108,7 @@ class DenseStage(Settings):
         """Check every value, see :meth:`Settings.check`."""
         super().check(key)
         if self.ignore_thr is not None and self.ignore_thr > self.tau:
-            raise ValueError(
+            raise UserError(
                 f"{key}.ignore_thr must lie in [0, tau = {self.tau}], not "
                 f"{self.ignore_thr}; None makes all below tau background."
             )
@@ -134,26 +135,26 @@ def stage_settings(
     names = ("rpn", "rcnn") if hasattr(detector, "roi_head") else ("head",)
     unknown = sorted(set(cfg) - set(names))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"model.dense has unknown stage(s) {unknown}; {type(detector).__name__} "
             f"has {list(names)}."
         )
     stages = {n: DenseStage.for_stage(cfg.get(n), n) for n in names}
     for name, stage in stages.items():
         if name != "rcnn" and stage.kept_by != "p":
-            raise ValueError(
+            raise UserError(
                 f"model.dense.{name}.kept_by={stage.kept_by!r} needs a localisation "
                 "quality, which only box heads of the R-CNN stage know; set it to 'p'."
             )
         if name != "rcnn" and stage.max_background is not None:
-            raise ValueError(
+            raise UserError(
                 f"model.dense.{name}.max_background has no use: every anchor's output "
                 "is there anyway. Set it in model.dense.rcnn."
             )
     source = stages["rcnn"] if "rcnn" in stages else stages["head"]
     sparse = [n for n, stage in stages.items() if stage.mode == "sparse"]
     if sparse and score_thr < source.tau:
-        raise ValueError(
+        raise UserError(
             f"model.semi_train_cfg.score_thr={score_thr} selects the pseudo boxes of "
             f"the sparse stage(s) {sparse} among the teacher's kept boxes and must not "
             f"be below model.dense.{names[-1]}.tau={source.tau}."

@@ -18,6 +18,7 @@ from mmdet.utils import OptConfigType
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.models.dense.anchors import (
     anchor_clusters,
     anchor_losses,
@@ -211,7 +212,7 @@ class DenseGuidanceTeacher(MeanTeacher):
             ValueError: for a one-stage detector.
         """
         if not self.two_stage:
-            raise ValueError(
+            raise UserError(
                 "Clusters are drawn of the R-CNN stage, which a one-stage detector "
                 "does not have."
             )

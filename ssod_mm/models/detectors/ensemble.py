@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ssod_mm.checkpoints import load_weights
+from ssod_mm.errors import UserError
 from ssod_mm.maths.ensembles import mean_over_members, member_matches
 
 
@@ -60,7 +61,7 @@ class EnsembleDetector(BaseDetector):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         count = len(checkpoints) if num_members is None and checkpoints else num_members
         if not count or (checkpoints and len(checkpoints) != count):
-            raise ValueError(
+            raise UserError(
                 "EnsembleDetector needs num_members of at least 1, or a file of "
                 f"weights for each in checkpoints; it has num_members={num_members} "
                 f"and checkpoints={checkpoints}."
@@ -108,7 +109,7 @@ class EnsembleDetector(BaseDetector):
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
         """Refuse: the members are trained each for itself."""
-        raise NotImplementedError(
+        raise UserError(
             "EnsembleDetector only predicts: train its members each for itself and "
             "name their weights in checkpoints."
         )

@@ -17,6 +17,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.reweighting import (
     background_reliability,
     foreground_reliability,
@@ -82,7 +83,7 @@ class LerPrcTeacher(MeanTeacher):
             )
         heads = box_heads(self.student)
         if not heads:
-            raise ValueError(
+            raise UserError(
                 "model.detector must be a two-stage detector: LerPrcTeacher weights "
                 f"RoI candidates, and {type(self.student).__name__} has none."
             )
@@ -91,7 +92,7 @@ class LerPrcTeacher(MeanTeacher):
                 continue
             for head in heads:
                 if not knows_quality(head):
-                    raise ValueError(
+                    raise UserError(
                         f"{settings.key}.quality needs a localisation quality, and "
                         f"{type(head).__name__} has none: set bbox_head.type to "
                         f"'GaussianBBoxHead', or {settings.key}.quality to False."

@@ -22,6 +22,7 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
 from ssod_mm.models.batched import batch_heads
 from ssod_mm.models.class_balance import build_class_balance
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
@@ -191,7 +192,7 @@ class MeanTeacher(SemiBaseDetector):
     def _check_whole(self, inputs: dict[str, Tensor]) -> None:
         absent = sorted({"sup", "unsup_student"} - set(inputs))
         if absent:
-            raise ValueError(
+            raise UserError(
                 f"This process has a batch without {absent[0]!r} images, and losses of "
                 f"{type(self.student).__name__} are averaged over all processes, which "
                 "would wait for it: set train_dataloader.sampler.source_ratio to "

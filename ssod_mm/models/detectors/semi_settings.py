@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from mmdet.models.utils import reweight_loss_dict
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.ema import unsup_weight
 from ssod_mm.settings import Settings, choice, flag, number, numbers, whole
 
@@ -68,23 +69,23 @@ class SemiTrainConfig(Settings):
         super().check(key)
         low = self.ignore_thr
         if low is not None and low > self.score_thr:
-            raise ValueError(
+            raise UserError(
                 f"{key}.ignore_thr must lie in [0, score_thr = {self.score_thr}], not "
                 f"{low}."
             )
         if not self.freeze_teacher:
-            raise ValueError(
+            raise UserError(
                 f"{key}.freeze_teacher must be True: the teacher is an average of "
                 "students and takes no gradient."
             )
         if not (type(self.joint_forward) is bool or _is_weight(self.joint_forward)):
-            raise ValueError(
+            raise UserError(
                 f"{key}.joint_forward must be True, False or a number of at least 0, "
                 f"not {self.joint_forward!r}."
             )
         for name, factor in (self.unsup_loss_weights or {}).items():
             if not _is_weight(factor):
-                raise ValueError(
+                raise UserError(
                     f"{key}.unsup_loss_weights.{name} must be a number of at least 0, "
                     f"not {factor!r}."
                 )
@@ -129,7 +130,7 @@ class SemiTrainConfig(Settings):
         factors = self.unsup_loss_weights or {}
         unknown = sorted(set(factors) - set(losses))
         if unknown:
-            raise ValueError(
+            raise UserError(
                 "model.semi_train_cfg.unsup_loss_weights names unknown loss(es) "
                 f"{unknown}; this detector has {sorted(losses)}."
             )

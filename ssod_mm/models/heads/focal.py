@@ -22,6 +22,8 @@ from mmdet.registry import MODELS
 from mmengine.model import bias_init_with_prob
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
+
 CLS_NORMS = ("foreground", "all")
 
 
@@ -73,7 +75,7 @@ class FocalRoILoss(FocalLoss):
         norm: str = "foreground",
     ) -> None:
         if norm not in CLS_NORMS:
-            raise ValueError(
+            raise UserError(
                 f"bbox_head.loss_cls.norm must be one of {list(CLS_NORMS)}, "
                 f"not {norm!r}."
             )

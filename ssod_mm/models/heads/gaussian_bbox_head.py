@@ -15,6 +15,7 @@ from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.gaussians import (
     LOG_VAR_LIMIT,
     Limit,
@@ -93,12 +94,12 @@ class GaussianBoxBranch(PseudoLossHead):
         kwargs.setdefault("reg_predictor_cfg", dict(type="GaussianLinear"))
         super().__init__(*args, **kwargs)
         if self.reg_decoded_bbox:
-            raise ValueError(
+            raise UserError(
                 "bbox_head.reg_decoded_bbox must be False: the variances are those of "
                 "the box coder's deltas."
             )
         if loss_norm not in REG_NORMS:
-            raise ValueError(
+            raise UserError(
                 f"bbox_head.loss_norm must be one of {list(REG_NORMS)}, "
                 f"not {loss_norm!r}."
             )

@@ -16,6 +16,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import BaseBoxes, get_box_tensor
 from torch import Tensor
 
+from ssod_mm.errors import UserError
 from ssod_mm.maths.intervals import (
     DECODES,
     decode_sides,
@@ -56,16 +57,16 @@ class IntervalBBoxCoder(BaseBBoxCoder):
     ) -> None:
         super().__init__(**kwargs)
         if decode not in DECODES:
-            raise ValueError(
+            raise UserError(
                 f"bbox_head.decode must be one of {list(DECODES)}, not {decode!r}."
             )
         if int(num_intervals) != num_intervals or num_intervals < 1:
-            raise ValueError(
+            raise UserError(
                 "bbox_head.num_intervals must be a whole number of 1 or more, not "
                 f"{num_intervals!r}."
             )
         if not segment_scale > 0:
-            raise ValueError(
+            raise UserError(
                 "bbox_head.segment_scale must be positive (1.0 makes each segment as "
                 f"long as the candidate box), not {segment_scale!r}."
             )
@@ -184,13 +185,13 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
         **kwargs: Any,
     ) -> None:
         if loss_norm not in LOSS_NORMS:
-            raise ValueError(
+            raise UserError(
                 f"bbox_head.loss_norm must be one of {list(LOSS_NORMS)}, not "
                 f"{loss_norm!r}."
             )
         replaced = kwargs.pop("loss_bbox", None) or {}
         if replaced.get("loss_weight", 1.0) != 1.0:
-            raise ValueError(
+            raise UserError(
                 "bbox_head.loss_bbox has no effect on IntervalBBoxHead: set its "
                 "seg_weight and reg_weight in place of loss_bbox.loss_weight."
             )

@@ -17,6 +17,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.errors import UserError
+
 SCORE_FACTORS = ("p", "p*v", "sqrt(p*v)")
 
 
@@ -40,7 +42,7 @@ def ranking_scores(cls_scores: Tensor, loc_scores: Tensor, factor: str) -> Tenso
         return cls_scores * loc_scores
     if factor == "sqrt(p*v)":
         return (cls_scores * loc_scores).sqrt()
-    raise ValueError(
+    raise UserError(
         f"bbox_head.score_factor must be one of {list(SCORE_FACTORS)}, not {factor!r}."
     )
 
