@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.voc import VOC_CATEGORIES, VOC_CLASSES
+from ssod_mm.errors import UserError
 
 # Only the names that differ.
 VOC_TO_COCO = {

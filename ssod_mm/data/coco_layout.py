@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ssod_mm.errors import UserError
 from ssod_mm.coco_json import check_images, read_coco_json
+from ssod_mm.errors import UserError
 
 
 def check_coco_layout(root: str | Path, unlabeled2017: bool = True) -> None:

@@ -17,7 +17,6 @@ from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-from ssod_mm.errors import UserError
 from ssod_mm.coco_json import (
     BoxCounts,
     check_classes,
@@ -30,6 +29,7 @@ from ssod_mm.coco_json import (
     read_coco_json,
 )
 from ssod_mm.data.draw_index import DrawIndex
+from ssod_mm.errors import UserError
 
 NUM_PROBED_IMAGES = 10
 

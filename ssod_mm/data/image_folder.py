@@ -13,9 +13,9 @@ from mmdet.registry import DATASETS
 from mmengine.logging import print_log
 from PIL import Image
 
-from ssod_mm.errors import UserError
 from ssod_mm.coco_json import read_coco_json
 from ssod_mm.data.datasets import SkipGuardMixin
+from ssod_mm.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 EXIF_ORIENTATION = 0x0112

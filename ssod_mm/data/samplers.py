@@ -19,9 +19,9 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.logging import print_log
 from torch.utils.data import Sampler
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.draw_index import DrawIndex
 from ssod_mm.data.streams import LANDSCAPE, PORTRAIT, IndexStream, OrientationDraws
+from ssod_mm.errors import UserError
 from ssod_mm.maths.seeds import mix_seed
 
 __all__ = ["DrawIndex", "RatioSampler", "batch_composition"]

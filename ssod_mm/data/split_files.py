@@ -23,7 +23,6 @@ from typing import Any
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
-from ssod_mm.errors import UserError
 from ssod_mm.coco_json import (
     check_file_names,
     check_images,
@@ -38,6 +37,7 @@ from ssod_mm.data.splits import (
     index_list_split,
     seeded_split,
 )
+from ssod_mm.errors import UserError
 
 HIDDEN_FIELDS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd")
 
@@ -220,9 +220,7 @@ def make_splits(
         )
     image_ids = [image["id"] for image in coco["images"]]
     known = set(image_ids)
-    coco["annotations"] = [
-        a for a in coco["annotations"] if a.get("image_id") in known
-    ]
+    coco["annotations"] = [a for a in coco["annotations"] if a.get("image_id") in known]
     if index_list is None:
         splits = [seeded_split(image_ids, p, f, seed) for p in percents for f in folds]
     else:

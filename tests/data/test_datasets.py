@@ -14,13 +14,13 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.datasets import CocoSemiDataset, SeededConcatDataset
 from ssod_mm.data.draw_index import DrawIndex
 from ssod_mm.data.image_folder import ImageFolderDataset
 from ssod_mm.data.loading import num_skipped_images
 from ssod_mm.data.split_files import split_documents
 from ssod_mm.data.splits import seeded_split
+from ssod_mm.errors import UserError
 from tests.data.coco_files import (
     CLASSES,
     box,
@@ -92,7 +92,7 @@ class TestCocoSemiDataset:
         turned.use_classes(("disc", "box"), "the model")
         assert turned.metainfo["classes"] == ("disc", "box")
         assert turned.get_cat_ids(0) == plain.get_cat_ids(0)
-        with pytest.raises(ValueError, match="the model has cat; .* has disc, box"):
+        with pytest.raises(ValueError, match=r"the model has cat; .* has disc, box"):
             turned.use_classes(("cat",), "the model")
 
     def test_missing_files_are_named(self, tmp_path):
@@ -148,11 +148,13 @@ class TestCocoSemiDataset:
         document = coco_document(4)
         for annotation in document["annotations"][:3]:
             annotation["bbox"] = [30, 3, 4, 4]
-        with pytest.raises(ValueError, match="3 of its 4 annotations cannot .*outside"):
+        with pytest.raises(
+            ValueError, match=r"3 of its 4 annotations cannot .*outside"
+        ):
             labelled(tmp_path, document)
         for annotation in document["annotations"]:
             annotation["bbox"] = [0.1, 0.2, 0.5, 0.75]
-        with pytest.raises(ValueError, match="boxes lie between 0 and 1.*multiply"):
+        with pytest.raises(ValueError, match=r"boxes lie between 0 and 1.*multiply"):
             labelled(tmp_path, document)
 
     def test_area_is_not_needed(self, tmp_path):
@@ -448,9 +450,10 @@ class TestSeededConcatDataset:
         other = coco_document(2)
         other["categories"][1]["name"] = "sphere"
         second = labelled(tmp_path / "second", other)
-        with pytest.raises(
-            ValueError, match=r"train\.json and .*second.* different classes: disc, box and disc, sphere"
-        ):
+        pattern = (
+            r"train\.json and .*second.* different classes: disc, box and disc, sphere"
+        )
+        with pytest.raises(ValueError, match=pattern):
             SeededConcatDataset([dataset.datasets[0], second])
 
     def test_unknown_classes_are_an_error(self, tmp_path):

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.loading import (
     LoadImage,
     looks_truncated,
     num_skipped_images,
     num_unturned_images,
 )
+from ssod_mm.errors import UserError
 from tests.data.coco_files import image_array, truncate, write_image
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.shapes import ShapesSpec, is_complete, make_shapes
 from ssod_mm.data.shapes.glyphs import CLASS_PALETTE, CLASSES, glyph_mask
 from ssod_mm.data.shapes.paint import (
@@ -21,6 +20,7 @@ from ssod_mm.data.shapes.paint import (
     paint,
 )
 from ssod_mm.data.shapes.scene import SceneSpec, draw_scene, visible_objects
+from ssod_mm.errors import UserError
 
 SMALL = ShapesSpec(num_train=12, num_val=3)
 

@@ -224,7 +224,7 @@ def test_annotations_of_absent_images_and_classes(tmp_path, caplog):
         assert 99 not in {annotation["image_id"] for annotation in annotations}
     document["annotations"][0]["category_id"] = 9
     (tmp_path / "train.json").write_text(json.dumps(document))
-    with pytest.raises(ValueError, match="annotation 101 .*category_id 9"):
+    with pytest.raises(ValueError, match=r"annotation 101 .*category_id 9"):
         make_splits(tmp_path / "train.json", tmp_path, [50], [1])
 
 

@@ -4,7 +4,8 @@ import mmcv
 import numpy as np
 import pytest
 
-from ssod_mm.data.views import colour as views_colour, jitter as views_jitter
+from ssod_mm.data.views import colour as views_colour
+from ssod_mm.data.views import jitter as views_jitter
 from ssod_mm.data.views.colour import COLOUR_OPS, OneColour
 from ssod_mm.data.views.jitter import ColourJitter, RandomBlur
 from ssod_mm.data.views.random import RandomView

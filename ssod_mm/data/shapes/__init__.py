@@ -28,9 +28,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.shapes.glyphs import CLASSES
 from ssod_mm.data.shapes.scene import SceneSpec, draw_scene
+from ssod_mm.errors import UserError
 
 SHAPES_VERSION = 2
 """Raised whenever the same parameters would give other images."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.shapes.glyphs import CLASSES, glyph_mask
 from ssod_mm.data.shapes.paint import (
     PALETTES,
@@ -22,6 +21,7 @@ from ssod_mm.data.shapes.paint import (
     contrasting_colour,
     object_fill,
 )
+from ssod_mm.errors import UserError
 
 _MIN_VISIBLE_SIDE_PX = 6
 

@@ -226,7 +226,5 @@ def _parse_op(op: str | dict) -> tuple[str, tuple[float, float] | None]:
         raise UserError(f"OneColour.ops: {name!r} has no magnitude, so no range.")
     low, high = given["range"]
     if low > high:
-        raise UserError(
-            f"OneColour.ops: range of {name!r} is reversed: {low}, {high}."
-        )
+        raise UserError(f"OneColour.ops: range of {name!r} is reversed: {low}, {high}.")
     return name, (float(low), float(high))

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from mmdet.registry import TRANSFORMS
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.views.colour import (
     ColourEdit,
     ColourTransform,
@@ -16,6 +15,7 @@ from ssod_mm.data.views.colour import (
     mean_grey,
     saturation_matrix,
 )
+from ssod_mm.errors import UserError
 
 # Rows Y, I, Q from the columns B, G, R of a BGR pixel.
 _YIQ_FROM_BGR = np.array(

@@ -10,7 +10,6 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
-from ssod_mm.errors import UserError
 from ssod_mm.data.views.colour import ColourEdit, check_image, identity
 from ssod_mm.data.views.geometry import (
     AFFINE_OPS,
@@ -18,6 +17,7 @@ from ssod_mm.data.views.geometry import (
     affine_matrix,
     render,
 )
+from ssod_mm.errors import UserError
 
 # Shares of the size for translations, degrees for the others.
 _LARGEST = {"translate": 0.9, "rotate": 180.0, "shear": 80.0}
