@@ -2,6 +2,7 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+DOCS_BIN := $(VENV)-docs/bin
 # One thread each unless told otherwise: two beside any other process wait for each other.
 OMP_NUM_THREADS ?= 1
 # Processes of the test suite; each takes whole files.
@@ -9,7 +10,7 @@ JOBS ?= 2
 export VENV OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo shapes test lint format
+.PHONY: help setup demo shapes test lint format docs
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
@@ -38,3 +39,12 @@ lint: setup ## what must be clean before a commit
 format: setup ## let ruff put style and imports right
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
+
+docs: $(DOCS_BIN)/.ready ## the documentation as a site in site/, with every link checked
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/mkdocs build
+	@echo "site/index.html is ready"
+
+$(DOCS_BIN)/.ready: requirements-docs.txt
+	@$(or $(PYTHON),python3) -m venv --clear $(VENV)-docs
+	@$(DOCS_BIN)/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@

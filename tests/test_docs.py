@@ -187,6 +187,15 @@ def test_readme_has_every_config_folder_and_page():
     assert set((ROOT / "docs").glob("*.md")) <= targets
 
 
+def test_the_site_lists_every_page():
+    text = (ROOT / "mkdocs.yml").read_text()
+    menu = re.findall(r"^ +- [^:\n]+: (\S+\.md)$", text, re.MULTILINE)
+    packages = {path.parent.name for path in ROOT.glob("ssod_mm/*/__init__.py")}
+    expected = {f"api/{name}.md" for name in packages | {"ssod_mm"}}
+    expected |= {page.removeprefix("docs/") for page in TEXTS if page != "README.md"}
+    assert sorted(menu) == sorted({"index.md"} | expected)
+
+
 def test_the_page_on_configs_has_every_folder_of_parts():
     page = TEXTS["docs/ablations_and_methods.md"]
     targets = {(ROOT / "docs" / target).resolve() for target in links(page)}

@@ -34,8 +34,8 @@ def setup_argument(name):
     raise KeyError(name)
 
 
-def pins():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+def pins(name="requirements.txt"):
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -47,7 +47,7 @@ def ranges():
 
 
 def test_every_requirement_is_pinned_exactly():
-    for pin in pins():
+    for pin in [*pins(), *pins("requirements-docs.txt")]:
         (specifier,) = pin.specifier
         assert specifier.operator == "==", pin
         assert "*" not in specifier.version, pin

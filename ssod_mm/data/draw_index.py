@@ -11,15 +11,19 @@ class DrawIndex(int):
     like is then a function of the draw alone: neither the number of workers nor a
     resume in between changes it.
 
-    Args:
-        value: Index into the (concatenated) dataset.
-        seed: Non-negative seed of this draw.
+    Attributes:
+        seed: non-negative seed of this draw.
     """
 
     seed: int
 
     def __new__(cls, value: int, seed: int) -> DrawIndex:
-        """Integers get their value here, not in ``__init__``."""
+        """Integers get their value here, not in ``__init__``.
+
+        Args:
+            value: index into the (concatenated) dataset.
+            seed: non-negative seed of this draw.
+        """
         index = super().__new__(cls, value)
         index.seed = int(seed)
         return index

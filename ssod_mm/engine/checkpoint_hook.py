@@ -27,9 +27,7 @@ class DurableCheckpointHook(CheckpointHook):
     Each file is written to a draft, synced and renamed. The pointer ``last_checkpoint``
     and the names inside a checkpoint are relative to the work folder: a copied folder
     goes on with its own files.
-
-    Args:
-        **kwargs: as in mmengine's ``CheckpointHook``.
+    Arguments are those of mmengine's ``CheckpointHook``.
     """
 
     def before_train(self, runner: Runner) -> None:
