@@ -49,6 +49,7 @@ setup(
     },
     exclude_package_data={"ssod_mm.tools": ["setup_env.sh"]},
     include_package_data=False,
+    entry_points={"console_scripts": ["ssod = ssod_mm.cli.main:main"]},
     zip_safe=False,
     install_requires=[
         "torch>=2.4",

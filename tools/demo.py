@@ -20,7 +20,6 @@ curves.png, pseudo_labels.png, report.html, log.txt and a folder for each traini
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from rich.console import Console
 
 from ssod_mm.cli.arguments import ratio_number
 from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.own_data import read_own_data
 from ssod_mm.errors import UserError
 from ssod_mm.sweep.display import NotingListener
 from ssod_mm.sweep.execute import (
@@ -119,8 +119,9 @@ def make_demo(arguments: argparse.Namespace) -> Demo:
         root, name, options = Path(os.environ.get("DATA_ROOT", "data/shapes")), "", {}
         rows = arguments.rows
     else:
-        root, options = own_data(arguments.data)
-        name = root.name
+        data = read_own_data(arguments.data)
+        root, name = data.root, data.root.name
+        options = data.options(os.environ.get("PRETRAINED"))
         rows = arguments.rows or list(FIRST_ROWS)
     percent = sweep.ratios[0] if arguments.percent is None else arguments.percent
     sweep = sweep.select(
@@ -135,34 +136,6 @@ def make_demo(arguments: argparse.Namespace) -> Demo:
     title = f"{name or sweep.title}, {percent:g} % labels, fold {arguments.fold}"
     sweep = replace(sweep, title=title)
     return Demo(sweep, root, is_embedded, percent, arguments.fold)
-
-
-def own_data(root: Path) -> tuple[Path, dict[str, object]]:
-    """Folder and config options of a user's data.
-
-    Raises:
-        FileNotFoundError: the folder lacks something; says what.
-        ValueError: the json is not in COCO format.
-    """
-    root = root.resolve()
-    for part in ("train", "val"):
-        ann_file = root / "annotations" / f"instances_{part}.json"
-        for path, kind in ((ann_file, "annotation file"), (root / part, "folder")):
-            if not path.exists():
-                raise FileNotFoundError(
-                    f"There is no {kind} {path}. DATA must hold annotations/"
-                    "instances_train.json and instances_val.json (COCO format) and "
-                    "the image folders train/ and val/."
-                )
-    ann_file = root / "annotations" / "instances_train.json"
-    try:
-        num_classes = len(json.loads(ann_file.read_bytes())["categories"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{ann_file} is no COCO json with categories") from error
-    options = {"data_root": str(root), "num_classes": num_classes}
-    if os.environ.get("PRETRAINED"):
-        options["pretrained"] = os.environ["PRETRAINED"]
-    return root, options
 
 
 def prepare_data(demo: Demo) -> None:

@@ -1,6 +1,6 @@
-"""Export for stock mmdet: python tools/export_detector.py CONFIG CHECKPOINT --out DIR.
+"""Export a trained detector for stock mmdet.
 
-DIR gets a config and a checkpoint of the teacher or of the student that
+The output folder gets a config and a checkpoint of the teacher or of the student that
 mmdet.apis.init_detector loads without this package.
 """
 
@@ -9,34 +9,30 @@ from __future__ import annotations
 import argparse
 
 from ssod_mm.cli.arguments import (
-    add_config_arguments,
+    add_override_arguments,
+    add_target_argument,
     add_trust_argument,
-    config_overrides,
+    add_which_argument,
+    make_parser,
+    using_overrides,
 )
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import load_config
-from ssod_mm.cli.resolve import resolve_config
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_config_arguments(parser)
+    parser = make_parser(__doc__)
+    add_target_argument(parser)
     parser.add_argument("checkpoint", help="file of weights")
     parser.add_argument("--out", required=True, help="output folder")
-    parser.add_argument(
-        "--which",
-        choices=["teacher", "student"],
-        help="default: the one that the config's semi_test_cfg.predict_on names",
-    )
+    add_which_argument(parser)
     parser.add_argument(
         "--keep-custom",
         action="store_true",
         help="export a detector with modules of ssod_mm all the same; its config "
         "then imports ssod_mm",
     )
+    add_override_arguments(parser, seed=False)
     add_trust_argument(parser)
     return parser.parse_args()
 
@@ -44,25 +40,19 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Export."""
     arguments = parse_arguments()
-    with one_line_errors():
-        cfg = resolve_config(
-            load_config(arguments.config, arguments.cfg_options),
-            check_files=(),
-            **config_overrides(arguments),
-        )
-        # Only now, so that a mistake in the command is reported at once.
-        from ssod_mm.apis.export import export_detector
-        from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.apis.using import export
 
-        trust_checkpoints(arguments.trust_checkpoint)
-        config, weights = export_detector(
-            cfg,
+    with one_line_errors():
+        files = export(
+            arguments.config,
             arguments.checkpoint,
-            arguments.which,
-            arguments.out,
-            arguments.keep_custom,
+            out=arguments.out,
+            which=arguments.which,
+            keep_custom=arguments.keep_custom,
+            trust_checkpoint=arguments.trust_checkpoint,
+            **using_overrides(arguments),
         )
-        print(f"{config}\n{weights}")
+        print(f"{files.config}\n{files.weights}")
 
 
 if __name__ == "__main__":

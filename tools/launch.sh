@@ -31,7 +31,11 @@ launch() {
     fi
 
     local python="${PYTHON:-python}"
-    export PYTHONPATH="$(dirname "$(dirname "$tool")")${PYTHONPATH:+:$PYTHONPATH}"
+    local root
+    root="$(dirname "$(dirname "$tool")")"
+    if [ -d "$root/ssod_mm" ]; then # not where the package is installed
+        export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+    fi
     # A mistake in the command is then one line, not one per process and a traceback.
     "$python" "$tool" "$config" "$@" --check >/dev/null || exit $?
     exec "$python" -m torch.distributed.run "${meeting[@]}" \

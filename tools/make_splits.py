@@ -1,8 +1,5 @@
 """Split a COCO json into labelled and unlabelled images.
 
-    python tools/make_splits.py --ann data/coco/annotations/instances_train2017.json
-    python tools/make_splits.py --ann train.json --percent 10 --fold 3 --seed 1
-
 For each ratio and fold it writes a labelled json, an unlabelled one without any
 annotation, and the withheld boxes for analysis, and prints counts and checksums.
 Images are drawn without replacement, and within a fold the ratios are nested.
@@ -14,10 +11,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.data.split_files import class_table, make_splits, split_table
 
 EPILOG = """\
+Examples: --ann data/coco/annotations/instances_train2017.json
+          --ann train.json --percent 10 --fold 3 --seed 1
+
 An index list file is one json object {percent: {fold: [index, ...]}}, where an index
 is a position, from 0, in the image ids in ascending order. COCO_supervision.txt of
 Unbiased Teacher has this form, with folds 0 to 9, and counts only images that have an
@@ -27,11 +27,7 @@ annotation that is not a crowd (--index-pool annotated).
 
 def parse_args() -> argparse.Namespace:
     """Command line of this tool."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(__doc__, epilog=EPILOG)
     parser.add_argument("--ann", type=Path, required=True, help="COCO json to split")
     parser.add_argument(
         "--out", type=Path, help="output folder (default: semi/ beside the json)"
@@ -65,9 +61,11 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         default=[5],
         help="one number N: folds 1 to N; several: these (default: 5)",
     )
-    folds.add_argument("--fold", type=int, help="this fold only")
+    folds.add_argument("--fold", type=int, help="this fold only (default: --folds)")
     parser.add_argument("--seed", type=int, default=0, help="seed (default: 0)")
-    parser.add_argument("--index-list", type=Path, help="file of index lists")
+    parser.add_argument(
+        "--index-list", type=Path, help="file of index lists (default: a draw)"
+    )
     parser.add_argument(
         "--index-pool",
         choices=["annotated", "all"],
@@ -95,6 +93,8 @@ def chosen_folds(args: argparse.Namespace) -> list[int]:
 
 def run(args: argparse.Namespace, ann_file: Path, out_dir: Path) -> None:
     """Write the splits of a file and print what they hold."""
+    from ssod_mm.data.split_files import class_table, make_splits, split_table
+
     reports = make_splits(
         ann_file,
         out_dir,

@@ -1,7 +1,7 @@
-"""Detect objects: python tools/predict.py CONFIG CHECKPOINT IMAGES... --out DIR.
+"""Detect objects on images.
 
-IMAGES are files or folders. DIR gets the drawn images in drawn/ and all detections
-in predictions.json (COCO format with scores).
+IMAGES are files or folders. The output folder gets the drawn images in drawn/ and all
+detections in predictions.json (COCO format with scores).
 """
 
 from __future__ import annotations
@@ -9,33 +9,32 @@ from __future__ import annotations
 import argparse
 
 from ssod_mm.cli.arguments import (
-    add_config_arguments,
+    add_override_arguments,
+    add_target_argument,
     add_trust_argument,
-    config_overrides,
+    add_which_argument,
+    make_parser,
+    using_overrides,
 )
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import load_config
-from ssod_mm.cli.resolve import resolve_config
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_config_arguments(parser)
+    parser = make_parser(__doc__)
+    add_target_argument(parser)
     parser.add_argument("checkpoint", help="file of weights")
     parser.add_argument("images", nargs="+", help="image files, folders of images")
     parser.add_argument("--out", required=True, help="output folder")
+    add_which_argument(parser)
     parser.add_argument(
-        "--which",
-        choices=["teacher", "student"],
-        help="default: the one that the config's semi_test_cfg.predict_on names",
+        "--score-thr",
+        type=float,
+        default=0.3,
+        help="least class probability, from 0 to 1 (default: %(default)s)",
     )
-    parser.add_argument(
-        "--score-thr", type=float, default=0.3, help="least class probability"
-    )
-    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    add_override_arguments(parser, seed=False)
     add_trust_argument(parser)
     return parser.parse_args()
 
@@ -43,29 +42,21 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Predict."""
     arguments = parse_arguments()
+    from ssod_mm.apis.using import predict
+
     with one_line_errors():
-        cfg = resolve_config(
-            load_config(arguments.config, arguments.cfg_options),
-            check_files=(),
-            **config_overrides(arguments),
-        )
-        # Only now, so that a mistake in the command is reported at once.
-        from mmengine.device import get_device
-
-        from ssod_mm.apis.predictions import predict_files
-        from ssod_mm.checkpoints import trust_checkpoints
-
-        trust_checkpoints(arguments.trust_checkpoint)
-        summary = predict_files(
-            cfg,
+        prediction = predict(
+            arguments.config,
             arguments.checkpoint,
-            arguments.which,
             arguments.images,
-            arguments.out,
-            arguments.score_thr,
-            arguments.device or get_device(),
+            out=arguments.out,
+            which=arguments.which,
+            score_thr=arguments.score_thr,
+            device=arguments.device,
+            trust_checkpoint=arguments.trust_checkpoint,
+            **using_overrides(arguments),
         )
-        print(f"\n{summary}")
+    print(f"\n{prediction}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,5 @@
 """Check a COCO folder and make every file that the configs need.
 
-    python tools/prepare_coco.py --root data/coco
-    python tools/prepare_coco.py --root data/coco --coco20 --no-unlabeled2017
-
 Expected layout, as the archives of cocodataset.org unpack::
 
     ROOT/annotations/instances_train2017.json, instances_val2017.json
@@ -21,21 +18,16 @@ from pathlib import Path
 
 from make_splits import add_split_arguments, run
 
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.coco_json import read_coco_json
-from ssod_mm.data.coco20 import filter_coco20
-from ssod_mm.data.coco_layout import check_coco_layout, unlabelled_with_categories
-from ssod_mm.data.split_files import boxes_only, without_annotations, write_json
 
 
 def parse_args() -> argparse.Namespace:
     """Command line of this tool."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog="\n".join(__doc__.splitlines()[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--root", type=Path, default=Path("data/coco"), help="the folder"
     )
-    parser.add_argument("--root", type=Path, default=Path("data/coco"))
     parser.add_argument(
         "--no-unlabeled2017",
         action="store_true",
@@ -50,6 +42,10 @@ def parse_args() -> argparse.Namespace:
 
 def write_coco20(train_json: Path) -> None:
     """Write the images with VOC classes, without annotations and with, apart."""
+    from ssod_mm.coco_json import read_coco_json
+    from ssod_mm.data.coco20 import filter_coco20
+    from ssod_mm.data.split_files import boxes_only, without_annotations, write_json
+
     document = filter_coco20(read_coco_json(train_json))
     stem = train_json.with_name(f"{train_json.stem}_coco20")
     unlabelled = Path(f"{stem}-unlabeled.json")
@@ -61,6 +57,9 @@ def write_coco20(train_json: Path) -> None:
 def main() -> None:
     """Check, then write."""
     args = parse_args()
+    from ssod_mm.data.coco_layout import check_coco_layout, unlabelled_with_categories
+    from ssod_mm.data.split_files import write_json
+
     with one_line_errors():
         check_coco_layout(args.root, unlabeled2017=not args.no_unlabeled2017)
         annotations = args.root / "annotations"

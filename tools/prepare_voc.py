@@ -1,7 +1,5 @@
 """Convert PASCAL VOC to the COCO json files that the configs need.
 
-    python tools/prepare_voc.py --root data/VOCdevkit
-
 Expected layout, as the archives of VOC2007 (trainval and test) and VOC2012 unpack::
 
     ROOT/VOC2007/Annotations/, JPEGImages/, ImageSets/Main/trainval.txt, test.txt
@@ -17,27 +15,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from terminaltables import AsciiTable
-
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.data.split_files import without_annotations, write_json
-from ssod_mm.data.voc import DIFFICULT_CHOICES, missing_voc_parts, voc_to_coco
 
 PARTS = ((2007, "trainval"), (2012, "trainval"), (2007, "test"))
 
 
 def parse_args() -> argparse.Namespace:
     """Command line of this tool."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        epilog="\n".join(__doc__.splitlines()[2:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--root", type=Path, default=Path("data/VOCdevkit"), help="the folder"
     )
-    parser.add_argument("--root", type=Path, default=Path("data/VOCdevkit"))
-    parser.add_argument("--out", type=Path, help="default: ROOT/annotations")
+    parser.add_argument(
+        "--out", type=Path, help="output folder (default: ROOT/annotations)"
+    )
     parser.add_argument(
         "--difficult",
-        choices=DIFFICULT_CHOICES,
+        choices=["flag", "crowd", "drop"],
         default="flag",
         help="difficult objects: flag = kept and flagged, COCO-style evaluation "
         "counts them; crowd = COCO-style evaluation ignores them; drop = left out",
@@ -48,6 +43,11 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Check all parts, then convert them."""
     args = parse_args()
+    from terminaltables import AsciiTable
+
+    from ssod_mm.data.split_files import without_annotations, write_json
+    from ssod_mm.data.voc import missing_voc_parts, voc_to_coco
+
     out_dir = args.out or args.root / "annotations"
     rows = [["file", "images", "objects", "difficult"]]
     with one_line_errors():

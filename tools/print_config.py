@@ -1,4 +1,4 @@
-"""Print a config as it would be run: python tools/print_config.py CONFIG [options].
+"""Print a config as it would be run.
 
 With --diff, only what it changes: a config against those that it inherits from, a row
 of a sweep (SWEEP:ROW) against the row that it is of, or either against another one.
@@ -10,31 +10,35 @@ import argparse
 import sys
 from contextlib import redirect_stdout
 
-from ssod_mm.cli.arguments import add_config_arguments, config_overrides
+from ssod_mm.cli.arguments import (
+    add_config_arguments,
+    config_overrides,
+    make_parser,
+)
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.lookup import changed_keys
-from ssod_mm.cli.resolve import resolve_config
-from ssod_mm.sweep.targets import load_reference, load_target
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add_config_arguments(parser)
     parser.add_argument(
         "--diff",
         nargs="?",
         const="",
         metavar="OTHER",
-        help="print the differences from OTHER, or from what it inherits or is of",
+        help="print the differences from OTHER, or from what it inherits or is of "
+        "(default: print the whole config)",
     )
     return parser.parse_args()
 
 
 def output_text(arguments: argparse.Namespace) -> str:
     """The config with the command line's overrides, or its differences."""
+    from ssod_mm.cli.lookup import changed_keys
+    from ssod_mm.cli.resolve import resolve_config
+    from ssod_mm.sweep.targets import load_reference, load_target
+
     options = arguments.cfg_options, arguments.percent
     cfg = load_target(arguments.config, *options)
     if arguments.diff is None:

@@ -18,7 +18,9 @@ gpus="${GPUS:-8}"
 gpus_per_node="${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}"
 cpus_per_task="${CPUS_PER_TASK:-5}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-export PYTHONPATH="$(dirname "$here")${PYTHONPATH:+:$PYTHONPATH}"
+if [ -d "$(dirname "$here")/ssod_mm" ]; then # not where the package is installed
+    export PYTHONPATH="$(dirname "$here")${PYTHONPATH:+:$PYTHONPATH}"
+fi
 
 # shellcheck disable=SC2086  # SRUN_ARGS holds several words
 exec srun --partition="$partition" --job-name="$job_name" \

@@ -1,66 +1,140 @@
-"""Train a detector: python tools/train.py CONFIG [options]."""
+"""Train a config, or a method on a folder of your own images.
+
+With a config, one training: teacher and student in two phases are train_phases. With a
+folder the label split is made, the method's teacher is trained on the labelled images,
+then the student from it; the same command again goes on where it was stopped.
+"""
 
 from __future__ import annotations
 
 import argparse
-
-from mmengine.config import Config
-from mmengine.logging import print_log
+import sys
+from functools import partial
+from pathlib import Path
 
 from ssod_mm.cli.arguments import (
     add_check_argument,
     add_config_arguments,
     add_launcher_argument,
+    add_training_arguments,
     add_trust_argument,
     config_overrides,
+    make_parser,
     set_local_rank,
 )
-from ssod_mm.cli.data_files import check_class_counts
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.resolve import resolve_config
-from ssod_mm.sweep.targets import load_target
+from ssod_mm.errors import UserError
+
+METHOD = "mean_teacher"
+OF_A_FOLDER = ("method", "detector", "unlabelled", "pretrained", "nproc")
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_config_arguments(parser)
-    parser.add_argument(
-        "--amp",
-        nargs="?",
-        const=True,
-        choices=["bf16", "fp16"],
-        help="mixed precision; without a value fp16 on CUDA, bf16 on the CPU",
+    parser = make_parser(__doc__)
+    add_config_arguments(
+        parser, ", or a folder of your own data: annotations/instances_train.json, ..."
     )
+    add_training_arguments(parser)
     parser.add_argument(
         "--resume",
         nargs="?",
         const=True,
         metavar="CHECKPOINT",
-        help="go on from CHECKPOINT, or from the newest one of the output folder",
+        help="go on from CHECKPOINT, or from the newest one of the output folder "
+        "(default: train from the beginning)",
     )
-    parser.add_argument(
-        "--auto-scale-lr",
-        action=argparse.BooleanOptionalAction,
-        help="scale the learning rate with the batch; default: as the config says",
-    )
+    add_folder_arguments(parser)
     add_check_argument(parser)
     add_trust_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
 
 
-def complete_config(arguments: argparse.Namespace) -> Config:
-    """The config that the command line asks for."""
-    cfg = resolve_config(
-        load_target(arguments.config, arguments.cfg_options, arguments.percent),
+def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a training on a folder may be told."""
+    folder = parser.add_argument_group("with a folder in place of a config")
+    folder.add_argument(
+        "--method",
+        help="supervised, mean_teacher, certainty, lerprc, dtg or another row of the "
+        f"sweep folder (default: {METHOD})",
+    )
+    folder.add_argument(
+        "--detector", help="as a config for folders names it (default: the method's)"
+    )
+    folder.add_argument(
+        "--unlabelled",
+        metavar="FOLDER",
+        help="images without labels, beside all labels (default: --percent of the "
+        "images keep their labels, 10 unless given)",
+    )
+    folder.add_argument(
+        "--pretrained",
+        metavar="FILE",
+        help="ImageNet weights of the backbone (default: random weights)",
+    )
+    folder.add_argument(
+        "--nproc",
+        type=int,
+        help="processes of each training, one per GPU (default: 1)",
+    )
+
+
+def train_own_data(arguments: argparse.Namespace) -> int:
+    """Train on a folder; the exit code.
+
+    Raises:
+        UserError: an option that is for a config alone.
+    """
+    from ssod_mm.apis.folder_training import train_folder
+
+    given = {key: getattr(arguments, key) for key in OF_A_FOLDER}
+    if arguments.resume or arguments.launcher != "none":
+        raise UserError(
+            f"{arguments.config} is a folder: its trainings go on by themselves, and "
+            "--nproc starts several processes; leave --resume and --launcher out"
+        )
+    return train_folder(
+        arguments.config,
+        given.pop("method") or METHOD,
+        partial(print, flush=True),
+        nproc=given.pop("nproc") or 1,
+        check=arguments.check,
+        amp=arguments.amp,
+        auto_scale_lr=arguments.auto_scale_lr,
+        **given,
+        **config_overrides(arguments),
+    )
+
+
+def train_config(arguments: argparse.Namespace) -> None:
+    """Train a config, or only check it.
+
+    Raises:
+        UserError: an option that is for a folder alone.
+    """
+    from ssod_mm.apis.training import train, training_config
+    from ssod_mm.cli.data_files import check_class_counts
+
+    wrong = [key for key in OF_A_FOLDER if getattr(arguments, key) is not None]
+    if wrong:
+        raise UserError(f"--{wrong[0]} is for a folder, and {arguments.config} is none")
+    options = dict(
         amp=arguments.amp,
         resume=arguments.resume,
         auto_scale_lr=arguments.auto_scale_lr,
         **config_overrides(arguments),
     )
-    cfg.launcher = arguments.launcher
-    return cfg
+    if arguments.check:
+        check_class_counts(training_config(arguments.config, **options))
+        print(f"{arguments.config}: options, config and data files are in order")
+        return
+    train(
+        arguments.config,
+        launcher=arguments.launcher,
+        trust_checkpoint=arguments.trust_checkpoint,
+        **options,
+    )
 
 
 def main() -> None:
@@ -68,19 +142,9 @@ def main() -> None:
     arguments = parse_arguments()
     set_local_rank(arguments)
     with one_line_errors():
-        cfg = complete_config(arguments)
-        if arguments.check:
-            check_class_counts(cfg)
-            print(f"{arguments.config}: options, config and data files are in order")
-            return
-        # Only now, so that a mistake in the command is reported at once.
-        from ssod_mm.checkpoints import trust_checkpoints
-        from ssod_mm.engine.runtime import build_runner
-
-        trust_checkpoints(arguments.trust_checkpoint)
-        runner = build_runner(cfg)
-        print_log(f"Output folder: {runner.work_dir}", logger="current")
-        runner.train()
+        if Path(arguments.config).is_dir():
+            sys.exit(train_own_data(arguments))
+        train_config(arguments)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ssod_mm.apis.inference import (
     load_detector,
     predict_images,
 )
+from ssod_mm.apis.using import Prediction
 from ssod_mm.data.image_folder import EXTENSIONS
 from ssod_mm.durable import write_durably
 from ssod_mm.errors import UserError
@@ -31,7 +32,7 @@ def predict_files(
     out: str | Path,
     score_thr: float,
     device: str | torch.device,
-) -> str:
+) -> Prediction:
     """Detect objects on images; write ``drawn/`` and ``predictions.json``.
 
     Files that cannot be read are left out with a warning.
@@ -46,7 +47,7 @@ def predict_files(
         device: where to run.
 
     Returns:
-        One line about what was found.
+        What was found.
 
     Raises:
         FileNotFoundError: no such checkpoint or source.
@@ -61,12 +62,14 @@ def predict_files(
     check_outputs(pairs, out)
     model = load_detector(cfg, checkpoint, which, device)
     classes = model.dataset_meta["classes"]
-    predictions = []
+    predictions, left_out = [], []
     samples = predict_images(model, cfg, [path for path, _ in pairs])
     for (path, name), sample in track_iter_progress(
         (zip(pairs, samples, strict=True), len(pairs))
     ):
-        if sample is not None:
+        if sample is None:
+            left_out.append(path)
+        else:
             predictions.append((name, sample))
             draw_detections(path, sample, classes, score_thr, out / "drawn" / name)
     if not predictions:
@@ -74,11 +77,9 @@ def predict_files(
             f"none of the {len(pairs)} images could be read; the warnings above say why"
         )
     content = coco_content(predictions, classes, score_thr)
-    write_durably(out / "predictions.json", json.dumps(content))
-    return (
-        f"{which}: {len(content['annotations'])} detections on {len(predictions)} "
-        f"images in {out}; {len(pairs) - len(predictions)} images left out"
-    )
+    path = out / "predictions.json"
+    write_durably(path, json.dumps(content))
+    return Prediction(content, path, which, score_thr, tuple(left_out))
 
 
 def check_outputs(pairs: Sequence[tuple[Path, Path]], out: Path) -> None:

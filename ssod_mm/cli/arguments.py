@@ -6,41 +6,147 @@ import argparse
 import os
 from typing import Any
 
-from mmengine.config import DictAction
+
+class DictAction(argparse.Action):
+    """mmengine's action of this name, imported when it is used: help needs none."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Read ``KEY=VALUE`` pairs into a dict."""
+        from mmengine.config import DictAction as Stock
+
+        stock = Stock(self.option_strings, self.dest, nargs="+")
+        stock(parser, namespace, values, option_string)
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add CONFIG and the options that complete it."""
-    parser.add_argument(
-        "config",
-        help="a path, a path relative to configs/, or SWEEP:ROW for a row of a sweep",
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Says the default of every option that has one, unless its help does."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        default = action.default
+        is_none = default is None or default is False or default == argparse.SUPPRESS
+        if is_none or action.required or "default" in (text or "default"):
+            return text
+        return f"{text} (default: %(default)s)"
+
+
+def make_parser(doc: str | None, **options: Any) -> argparse.ArgumentParser:
+    """A parser whose description is a tool's docstring.
+
+    Args:
+        doc: the docstring.
+        **options: of ``argparse.ArgumentParser``.
+    """
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=HelpFormatter, **options
     )
-    parser.add_argument("--work-dir", help="output folder")
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, or_else: str = "") -> None:
+    """Add CONFIG and the options that complete it.
+
+    Args:
+        parser: to add them to.
+        or_else: what may stand in place of a config, for the help.
+    """
+    add_target_argument(parser, or_else)
+    parser.add_argument(
+        "--work-dir",
+        help="output folder (default: the config's, or work_dirs/CONFIG/fold-p-seed)",
+    )
     add_override_arguments(parser)
 
 
-def add_override_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that complete a config, or several alike."""
-    parser.add_argument("--fold", type=int, help="number of the label split, from 1")
+def add_target_argument(parser: argparse.ArgumentParser, or_else: str = "") -> None:
+    """Add CONFIG alone, see :func:`add_config_arguments`."""
     parser.add_argument(
-        "--percent", type=ratio_number, help="labelled images in percent"
+        "config",
+        help="a path, a path relative to configs/, or SWEEP:ROW for a row of a sweep"
+        + or_else,
     )
-    parser.add_argument("--seed", type=int, help="seed of data order and training")
+
+
+def add_override_arguments(parser: argparse.ArgumentParser, seed: bool = True) -> None:
+    """Add the options that complete a config, or several alike.
+
+    Args:
+        parser: to add them to.
+        seed: whether the run has one.
+    """
+    parser.add_argument(
+        "--fold",
+        type=int,
+        help="number of the label split, from 1 (default: the config's)",
+    )
+    parser.add_argument(
+        "--percent",
+        type=ratio_number,
+        help="labelled images in percent (default: the config's)",
+    )
+    if seed:
+        parser.add_argument(
+            "--seed",
+            type=int,
+            help="seed of data order and training (default: the config's)",
+        )
     parser.add_argument(
         "--cfg-options",
         nargs="+",
         action=DictAction,
         metavar="KEY=VALUE",
-        help="overrides, such as train_cfg.max_iters=100; lists as key=[a,b]",
+        help="overrides, such as train_cfg.max_iters=100; lists as key=[a,b] "
+        "(default: none)",
+    )
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a training of one or two phases may be told."""
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const=True,
+        choices=["bf16", "fp16"],
+        help="mixed precision; without a value fp16 on CUDA, bf16 on the CPU "
+        "(default: the config's, which is float32)",
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action=argparse.BooleanOptionalAction,
+        help="scale the learning rate with the batch (default: as the config says)",
+    )
+
+
+def add_which_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of one of the two models."""
+    parser.add_argument(
+        "--which",
+        choices=["teacher", "student"],
+        help="which model is asked (default: the one that the config's "
+        "semi_test_cfg.predict_on names, else the teacher)",
     )
 
 
 def add_launcher_argument(parser: argparse.ArgumentParser) -> None:
     """Add the way in which several processes were started."""
     parser.add_argument(
-        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none"
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="how several processes were started",
     )
-    parser.add_argument("--local-rank", "--local_rank", type=int, default=0)
+    parser.add_argument(
+        "--local-rank",
+        "--local_rank",
+        type=int,
+        default=0,
+        help="number of this process on its machine, which old launchers pass",
+    )
 
 
 def add_check_argument(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +172,13 @@ def config_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of ``resolve_config`` that these options stand for."""
     names = ("fold", "percent", "seed", "work_dir", "cfg_options")
     return {name: getattr(arguments, name, None) for name in names}
+
+
+def using_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The same of a call that trains nothing: without a seed and an output folder."""
+    return {
+        name: getattr(arguments, name) for name in ("fold", "percent", "cfg_options")
+    }
 
 
 def set_local_rank(arguments: argparse.Namespace) -> None:

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-_PLACE_AND_LOOKS = {
-    "cfg",
-    "work_dir",
-    "load_from",
-    "resume",
-    "launcher",
-    "visualizer",
-    "log_level",
-    "log_processor",
-    "experiment_name",
-    "test_cfg",
-    "test_dataloader",
-    "test_evaluator",
+# What the runner takes for training and validation. Where a run writes, what it draws,
+# and what a config only helps itself with do not count.
+_READ = {
+    *("auto_scale_lr", "custom_hooks", "custom_imports", "data_preprocessor"),
+    *("default_hooks", "default_scope", "env_cfg", "model", "optim_wrapper"),
+    *("param_scheduler", "randomness", "train_cfg", "train_dataloader", "val_cfg"),
+    *("val_dataloader", "val_evaluator"),
 }
-# What a config only helps itself with, a variable or a base's pipeline, does not count.
-_READ = {*inspect.signature(Runner).parameters, "custom_imports"} - _PLACE_AND_LOOKS
 _REPORTING_HOOKS = ("RunRecordHook", "DrawPseudoLabelsHook")
 
 

@@ -8,13 +8,13 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 
-from ssod_mm.apis.export import (
+from ssod_mm.apis.inference import load_detector, plain_detector_cfg, predict_images
+from ssod_mm.apis.stock_export import (
     own_types,
     stock_config,
     stock_pipeline,
     with_stock_assigners,
 )
-from ssod_mm.apis.inference import load_detector, plain_detector_cfg, predict_images
 from tests.helpers import write_config
 from tests.models.gaussian_builders import with_heads
 from tests.tools.semi_checkpoints import CLASSES, call_tool, make_semi_checkpoint

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from tests.helpers import make_tiny_coco, tiny_supervised_cfg, write_config
-from tests.tools.semi_checkpoints import TOOLS, call_tool
+from tests.tools.semi_checkpoints import call_tool
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +64,16 @@ def test_trains_and_leaves_config_log_and_checkpoint(config, tmp_path):
     ],
 )
 def test_options_reach_the_config(config, monkeypatch, options, expected):
-    monkeypatch.setattr("sys.argv", ["train.py", str(config), *options])
-    tool = runpy.run_path(str(TOOLS / "train.py"))
-    cfg = tool["complete_config"](tool["parse_arguments"]())
+    built = []
+
+    def build(cfg):
+        built.append(cfg)
+        raise SystemExit
+
+    monkeypatch.setattr("ssod_mm.engine.runtime.build_runner", build)
+    with pytest.raises(SystemExit):
+        call_tool("train", config, *options)
+    (cfg,) = built
     ending = expected.pop("work_dir_ends", "")
     assert cfg.work_dir.endswith(ending)
     for key, value in expected.items():

@@ -1,0 +1,203 @@
+"""Train a method on a user's folder of images: which config, which split, which phases.
+
+Everything is planned without torch; the trainings are processes of their own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ssod_mm.cli.lookup import config_roots
+from ssod_mm.cli.own_data import (
+    OwnData,
+    choose_detector,
+    read_own_data,
+    with_image_folder,
+)
+from ssod_mm.cli.phases import Phase, plan_phases, train_command
+from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.cli.tool_files import tools_folder
+from ssod_mm.errors import UserError
+from ssod_mm.sweep.spec import Row, load_sweep
+from ssod_mm.sweep.targets import load_target
+
+SWEEP = "folder"
+"""The sweep whose rows say which config a method has on a user's folder, and how long
+its phases are."""
+
+
+def folder_row(method: str, detector: str | None = None) -> tuple[Row, str]:
+    """The sweep's row of a method, and the config to train.
+
+    Args:
+        method: key of the row.
+        detector: a detector that the method's configs for a folder name; None for the
+            row's.
+
+    Raises:
+        UserError: no such method, or no such detector; names those that there are.
+    """
+    rows = {row.key: row for row in load_sweep(SWEEP).rows if row.of is None}
+    if method not in rows:
+        raise UserError(f"--method {method} is none of {', '.join(rows)}")
+    row = rows[method]
+    if detector is None:
+        return row, row.config
+    folder = Path(row.config).parent
+    files = sorted((config_roots()[0] / folder).glob(f"{folder.name}_*folder.py"))
+    names = {
+        file.stem.removeprefix(f"{folder.name}_").removesuffix("_folder"): file.name
+        for file in files
+    }
+    return row, str(folder / choose_detector(method, names, detector))
+
+
+def plan_folder(
+    data: OwnData,
+    method: str,
+    *,
+    detector: str | None = None,
+    unlabelled: str | Path | None = None,
+    pretrained: str | None = None,
+    fold: int | None = None,
+    percent: float | None = None,
+    seed: int | None = None,
+    work_dir: str | Path | None = None,
+    amp: str | bool | None = None,
+    auto_scale_lr: bool | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> tuple[list[Phase], tuple[int, float] | None]:
+    """The trainings of a method on a folder.
+
+    Args:
+        data: the folder.
+        method: key of a row of the sweep ``folder``.
+        detector: see :func:`folder_row`.
+        unlabelled: folder of images without labels, taught beside all labels; None
+            splits the labels.
+        pretrained: ImageNet weights of the backbone.
+        fold: number of the label split; None for 1.
+        percent: labelled images in percent; None for the sweep's.
+        seed: of data order and training; None for 0.
+        work_dir: output folder; by default
+            ``work_dirs/<folder>/<config>/fold<k>-p<percent>-seed<s>``.
+        amp: mixed precision, see :func:`ssod_mm.apis.train`.
+        auto_scale_lr: whether the learning rate follows the batch.
+        cfg_options: overrides of the last phase; those of the data go to all.
+
+    Returns:
+        Phases in their order, and fold and percent of the split that they read, or None
+        where they read all labels.
+
+    Raises:
+        FileNotFoundError: a folder or config is missing.
+        UserError: options that do not fit together.
+    """
+    row, config = folder_row(method, detector)
+    plain = load_target(config)
+    has_teacher = bool(plain.get("teacher_config"))
+    fold, seed = fold or 1, seed or 0
+    options, teacher_options = data.options(pretrained), {}
+    if unlabelled is not None:
+        if not has_teacher or percent not in (None, 100):
+            raise UserError(
+                "--unlabelled adds a folder of images to all labels: it needs a method "
+                "with a teacher, and no --percent"
+            )
+        percent = 100
+        options |= with_image_folder(unlabelled)
+        key = "train_dataloader.dataset.datasets.0.ann_file"
+        teacher_options[key] = options[key]
+    percent = row.ratios[0] if percent is None else percent
+    if percent == 100 and has_teacher and unlabelled is None:
+        raise UserError(
+            "with --percent 100 no image is left without labels: name a folder of "
+            "images with --unlabelled, or take --method supervised"
+        )
+    name = f"fold{fold}-p{percent:g}-seed{seed}"
+    top = Path("work_dirs", data.root.name)
+    work_dir = Path(work_dir or top / Path(config).stem / name)
+    split = dict(fold=fold, percent=percent, seed=seed)
+    if has_teacher:
+        first = Path(plain.teacher_config).stem
+        teachers, student = plan_phases(
+            Namespace(
+                config=config,
+                **split,
+                work_dir=str(work_dir),
+                amp=amp,
+                auto_scale_lr=auto_scale_lr,
+                cfg_options={**row.options, **options, **(cfg_options or {})},
+                teacher_options={**row.teacher_options, **teacher_options},
+                teacher_work_dir=str(top / first / name),
+            )
+        )
+        phases = [*teachers, student]
+    else:
+        options |= cfg_options or {}
+        cfg = resolve_config(plain, **split, cfg_options=options, check_files=())
+        command = train_command(config, split, work_dir, amp, options, auto_scale_lr)
+        record = dict(config=config, **split, **options)
+        phases = [Phase(method, command, work_dir, cfg.train_cfg.max_iters, record)]
+    return phases, None if unlabelled is not None else (fold, percent)
+
+
+def make_split(
+    data: OwnData, fold: int, percent: float, say: Callable[[str], None]
+) -> None:
+    """Write the label split of a folder.
+
+    Raises:
+        UserError: the tool failed; it has said why.
+    """
+    say(f"splitting {data.train_json}: {percent:g} % of its images keep their labels")
+    tool = tools_folder() / "make_splits.py"
+    command = [sys.executable, str(tool), *data.split_options(fold, percent)]
+    if subprocess.run(command, check=False).returncode:
+        raise UserError("the split was not made; the reason is above")
+
+
+def train_folder(
+    root: str | Path,
+    method: str,
+    say: Callable[[str], None],
+    *,
+    nproc: int = 1,
+    check: bool = False,
+    **options: Any,
+) -> int:
+    """Train a method on a folder, a teacher first where the method has one.
+
+    Args:
+        root: the folder, see ``docs/own_data.md``.
+        method: key of a row of the sweep ``folder``.
+        say: takes a line for the user.
+        nproc: processes of each training.
+        check: whether only options and files are checked.
+        **options: of :func:`plan_folder`.
+
+    Returns:
+        The exit code of the training that failed, or 0.
+
+    Raises:
+        FileNotFoundError: a folder, file or config is missing.
+        UserError: something does not fit; the message says the way out.
+    """
+    from ssod_mm.cli.run_phases import train_phases
+
+    data = read_own_data(root)
+    phases, split = plan_folder(data, method, **options)
+    if split is not None and not data.split_file(*split).is_file():
+        if check:
+            say(f"in order, but {data.split_file(*split)}: training makes it")
+            return 0
+        make_split(data, *split, say)
+    code = train_phases(phases, nproc, check, say)
+    if not code and not check:
+        say(f"checkpoint: {phases[-1].checkpoint}")
+    return code

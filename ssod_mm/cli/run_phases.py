@@ -1,0 +1,66 @@
+"""Train the phases of a plan one after the other, each as a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+from ssod_mm.cli.phases import Phase
+from ssod_mm.cli.tool_files import tools_folder
+from ssod_mm.errors import UserError
+
+
+def train_phases(
+    phases: Iterable[Phase],
+    nproc: int,
+    check: bool,
+    say: Callable[[str], None],
+) -> int:
+    """Train what has not ended; a phase that was interrupted goes on.
+
+    Args:
+        phases: teachers first.
+        nproc: processes of each, as of ``tools/dist_train.sh``.
+        check: whether only options and files are checked.
+        say: takes a line for the user.
+
+    Returns:
+        The exit code of the phase that failed, or 0.
+
+    Raises:
+        UserError: a folder holds another training, or a phase left no checkpoint.
+    """
+    phases = list(phases)
+    for phase in phases:
+        phase.check_record()
+    for phase in phases:
+        if phase.is_done:
+            say(f"{phase.name}: done, {phase.checkpoint}")
+            continue
+        verb = "going on" if phase.is_begun else "training"
+        say(f"{phase.name}: {verb} in {phase.work_dir}")
+        if not check and phase.record:
+            phase.write_record()
+        code = subprocess.run(command_of(phase, nproc, check), check=False).returncode
+        if code:
+            return code
+        if not check and not phase.is_done:
+            raise UserError(
+                f"the {phase.name} left no {phase.checkpoint}: its checkpoint hook "
+                "must save the last iteration"
+            )
+    return 0
+
+
+def command_of(phase: Phase, nproc: int, check: bool) -> list[str]:
+    """The command that trains a phase, or goes on with it."""
+    config, *options = phase.arguments
+    extra = ["--resume"] if phase.is_begun else []
+    extra += ["--check"] if check else []
+    tools = tools_folder()
+    if nproc > 1:
+        start = ["bash", str(tools / "dist_train.sh"), config, str(nproc)]
+    else:
+        start = [sys.executable, str(tools / "train.py"), config]
+    return [*start, *extra, *options]

@@ -1,0 +1,253 @@
+"""The command ssod: its subcommands, their help, and what it loads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssod_mm.apis.folder_training import folder_row, plan_folder, train_folder
+from ssod_mm.cli import main as ssod
+from ssod_mm.cli.own_data import choose_detector, read_own_data
+from ssod_mm.cli.tool_files import tools_folder
+from ssod_mm.errors import UserError
+from ssod_mm.sweep.spec import load_sweep
+from tests.data.coco_files import coco_document
+from tests.helpers import make_tiny_coco, tiny_supervised_cfg, write_config
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = [
+    name
+    for name, tool in ssod.COMMANDS.items()
+    if (tools_folder() / f"{tool}.py").is_file()
+]
+HEAVY = {"torch", "mmcv", "mmdet", "cv2", "scipy", "matplotlib"}
+
+
+def modules_after(code, *words, cwd=None):
+    """What a fresh interpreter has loaded after some code, and what it printed."""
+    report = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('LOADED', *sys.modules, file=sys.stderr))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", report + code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    said, loaded = done.stderr.rsplit("LOADED", 1)
+    return {name.split(".")[0] for name in loaded.split()}, done.stdout + said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_loads_no_library(name, tmp_path):
+    code = "from ssod_mm.cli.main import main; main()"
+    loaded, said = modules_after(code, name, "--help", cwd=tmp_path)
+    assert f"usage: ssod {name}" in said
+    assert not loaded & (HEAVY | {"mmengine", "numpy"})
+
+
+def test_configs_and_calls_load_no_torch(tmp_path):
+    data = make_tiny_coco(tmp_path / "data", 2)
+    config = write_config(tiny_supervised_cfg(data), tmp_path / "tiny.py")
+    code = (
+        "import sys\n"
+        "from ssod_mm.apis import export, predict, sweep, test, train\n"
+        "from ssod_mm.apis.training import training_config\n"
+        "cfg = training_config(sys.argv[1], seed=3, check_files=())\n"
+        "print(cfg.pretty_text)"
+    )
+    loaded, said = modules_after(code, config)
+    assert "seed = 3" in said
+    assert not loaded & HEAVY
+    code = "from ssod_mm.cli.main import main; main()"
+    loaded, said = modules_after(code, "print-config", config, cwd=tmp_path)
+    assert "train_dataloader" in said
+    assert not loaded & HEAVY
+
+
+def test_a_plan_of_a_sweep_loads_no_torch():
+    code = (
+        "from ssod_mm.sweep.plan import plan_sweep\n"
+        "from ssod_mm.sweep.spec import load_sweep\n"
+        "print(len(plan_sweep(load_sweep('shapes').select(['supervised'])).stages))"
+    )
+    loaded, said = modules_after(code)
+    assert int(said.split()[-1]) >= 1
+    assert not loaded & HEAVY
+
+
+class ParsedError(Exception):
+    """Carries a parser."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_that_says_its_default(name, monkeypatch):
+    def stop(parser, *_):
+        raise ParsedError(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
+    monkeypatch.setattr(sys, "path", [str(tools_folder()), *sys.path])
+    path = str(tools_folder() / f"{ssod.COMMANDS[name]}.py")
+    with pytest.raises(ParsedError) as caught:
+        runpy.run_path(path, run_name="__main__")
+    parser = caught.value.args[0]
+    formatter = parser._get_formatter()
+    groups = {
+        action: group.title or ""
+        for group in parser._action_groups
+        for action in group._group_actions
+    }
+    for action in parser._actions:
+        if not action.option_strings or action.required or action.nargs == 0:
+            continue
+        assert action.help, action.option_strings
+        text = formatter._expand_help(action) + groups[action]
+        assert "default" in text, action.option_strings
+
+
+def test_the_list_of_commands(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ssod"])
+    ssod.main()
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == COMMANDS
+    assert all(len(line.split()) > 3 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("trian", "did you mean train?"), ("xyz", "there are train,")]
+)
+def test_an_unknown_command_is_one_line(monkeypatch, capsys, word, hint):
+    monkeypatch.setattr(sys, "argv", ["ssod", word])
+    with pytest.raises(SystemExit) as caught:
+        ssod.main()
+    assert caught.value.code == 2
+    assert hint in capsys.readouterr().err
+
+
+# --- train on a folder ----------------------------------------------------------------
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder in the layout of own data, without pixels."""
+    root = tmp_path / "mine"
+    for part in ("train", "val"):
+        (root / part).mkdir(parents=True)
+        path = root / "annotations" / f"instances_{part}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(coco_document()))
+    return root
+
+
+def options_of(phase):
+    words = phase.arguments[phase.arguments.index("--cfg-options") + 1 :]
+    return dict(word.split("=", 1) for word in words)
+
+
+METHODS = [row.key for row in load_sweep("folder").rows if row.of is None]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_of_the_sweep_trains_on_a_folder(data, method):
+    phases, split = plan_folder(read_own_data(data), method, percent=20, fold=2)
+    assert split == (2, 20)
+    for phase in phases:
+        assert options_of(phase)["data_root"] == str(data)
+        assert phase.arguments[1:5] == ["--fold", "2", "--percent", "20"]
+        assert phase.work_dir.parts[:2] == ("work_dirs", "mine")
+        assert phase.work_dir.name == "fold2-p20-seed0"
+    assert len(phases) == (1 if method.startswith("supervised") else 2)
+
+
+def test_a_student_starts_from_its_teacher_and_the_user_has_the_last_word(data):
+    given = dict(cfg_options={"max_iters": 7}, work_dir="out", pretrained="w.pth")
+    (teacher, student), _ = plan_folder(read_own_data(data), "mean_teacher", **given)
+    assert options_of(student)["continue_from"] == str(teacher.checkpoint)
+    assert student.checkpoint == Path("out/iter_7.pth")
+    row, _ = folder_row("mean_teacher")
+    assert teacher.max_iters == row.teacher_options["max_iters"]
+    assert options_of(teacher)["pretrained"] == "w.pth"
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "words"),
+    [
+        ("nothing", {}, "--method nothing is none of supervised"),
+        ("dtg", dict(percent=100), "--unlabelled, or take --method supervised"),
+        ("supervised", dict(unlabelled="."), "needs a method with a teacher"),
+        ("dtg", dict(unlabelled=".", percent=10), "and no --percent"),
+        ("dtg", dict(detector="nothing"), "is none of the detectors that dtg has"),
+    ],
+)
+def test_what_does_not_fit_is_told(data, method, options, words):
+    with pytest.raises(UserError, match=words):
+        plan_folder(read_own_data(data), method, **options)
+
+
+def test_a_missing_folder_of_images_is_told(data):
+    with pytest.raises(FileNotFoundError, match=r"nowhere \(--unlabelled\)"):
+        plan_folder(read_own_data(data), "dtg", unlabelled="nowhere")
+
+
+def test_a_check_writes_nothing(data, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    before = sorted(tmp_path.rglob("*"))
+    assert train_folder(data, "dtg", said.append, check=True) == 0
+    assert "instances_train.1@10.json: training makes it" in said[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_detectors_are_named_by_their_beginning():
+    names = {"faster-rcnn_mnv2": "a", "faster-rcnn-interval_mnv2": "b", "detr_r18": "c"}
+    assert choose_detector("dtg", names, "faster-rcnn") == "a"
+    assert choose_detector("dtg", names, "faster-rcnn-interval_mnv2") == "b"
+    assert choose_detector("dtg", names, "detr") == "c"
+    with pytest.raises(UserError, match=r"faster stands for several.*: faster-rcnn_m"):
+        choose_detector("dtg", names, "faster")
+    with pytest.raises(UserError, match="yolo is none"):
+        choose_detector("dtg", names, "yolo")
+
+
+def test_the_row_says_the_config():
+    row, config = folder_row("dtg")
+    assert (row.key, config) == ("dtg", row.config)
+
+
+def test_a_folder_trains_a_split_a_teacher_and_a_student(tmp_path, monkeypatch):
+    """The commands that a folder leads to, in their order; none is run here."""
+    monkeypatch.chdir(tmp_path)
+    root = make_tiny_coco(tmp_path / "tiny", 4)
+    commands = []
+
+    def run(command, check):
+        commands.append(command)
+        if "--work-dir" in command:
+            folder = Path(command[command.index("--work-dir") + 1])
+            (folder / f"iter_{7 if 'continue_from' in str(command) else 5}.pth").touch()
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(
+        "ssod_mm.apis.folder_training.load_sweep",
+        lambda name: load_sweep(name).with_options({}, {"max_iters": 5}),
+    )
+    said = []
+    code = train_folder(
+        root, "mean_teacher", said.append, percent=50, cfg_options={"max_iters": 7}
+    )
+    assert code == 0
+    names = [Path(command[1]).name for command in commands]
+    assert names == ["make_splits.py", "train.py", "train.py"]
+    assert said[-1].endswith("fold1-p50-seed0/iter_7.pth")
