@@ -26,7 +26,7 @@ from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.errors import UserError
 
 METHOD = "mean_teacher"
-OF_A_FOLDER = ("method", "detector", "unlabelled", "pretrained", "nproc")
+OF_A_FOLDER = ("method", "detector", "unlabelled", "pretrained", "iters", "nproc")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -72,6 +72,13 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
         "--pretrained",
         metavar="FILE",
         help="ImageNet weights of the backbone (default: random weights)",
+    )
+    folder.add_argument(
+        "--iters",
+        nargs=2,
+        type=int,
+        metavar=("FIRST", "SECOND"),
+        help="iterations of teacher and student (default: those of the sweep folder)",
     )
     folder.add_argument(
         "--nproc",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,28 @@ SWEEP = "folder"
 its phases are."""
 
 
-def folder_row(method: str, detector: str | None = None) -> tuple[Row, str]:
+def folder_row(
+    method: str, detector: str | None = None, iters: Sequence[int] | None = None
+) -> tuple[Row, str]:
     """The sweep's row of a method, and the config to train.
 
     Args:
         method: key of the row.
         detector: a detector that the method's configs for a folder name; None for the
             row's.
+        iters: lengths of first and second phase; None for the sweep's.
 
     Raises:
-        UserError: no such method, or no such detector; names those that there are.
+        UserError: no such method or detector, and names those that there are; or a
+            length below 1.
     """
-    rows = {row.key: row for row in load_sweep(SWEEP).rows if row.of is None}
+    sweep = load_sweep(SWEEP)
+    if iters is not None:
+        if len(iters) != 2 or min(iters) < 1:
+            raise UserError(f"--iters {iters}: two numbers, each at least 1")
+        first, second = ({"max_iters": number} for number in iters)
+        sweep = sweep.with_options(second, first)
+    rows = {row.key: row for row in sweep.rows if row.of is None}
     if method not in rows:
         raise UserError(f"--method {method} is none of {', '.join(rows)}")
     row = rows[method]
@@ -64,6 +74,7 @@ def plan_folder(
     detector: str | None = None,
     unlabelled: str | Path | None = None,
     pretrained: str | None = None,
+    iters: Sequence[int] | None = None,
     fold: int | None = None,
     percent: float | None = None,
     seed: int | None = None,
@@ -81,6 +92,7 @@ def plan_folder(
         unlabelled: folder of images without labels, taught beside all labels; None
             splits the labels.
         pretrained: ImageNet weights of the backbone.
+        iters: iterations of teacher and student; None for the sweep's.
         fold: number of the label split; None for 1.
         percent: labelled images in percent; None for the sweep's.
         seed: of data order and training; None for 0.
@@ -98,7 +110,7 @@ def plan_folder(
         FileNotFoundError: a folder or config is missing.
         UserError: options that do not fit together.
     """
-    row, config = folder_row(method, detector)
+    row, config = folder_row(method, detector, iters)
     plain = load_target(config)
     has_teacher = bool(plain.get("teacher_config"))
     fold, seed = fold or 1, seed or 0
@@ -139,7 +151,8 @@ def plan_folder(
         )
         phases = [*teachers, student]
     else:
-        options |= cfg_options or {}
+        length = {} if iters is None else {"max_iters": sum(iters)}
+        options = {**options, **length, **(cfg_options or {})}
         cfg = resolve_config(plain, **split, cfg_options=options, check_files=())
         command = train_command(config, split, work_dir, amp, options, auto_scale_lr)
         record = dict(config=config, **split, **options)

@@ -9,4 +9,4 @@ def tools_folder() -> Path:
     """The folder of the tools: the repository's, or the installed package's."""
     package = Path(__file__).resolve().parents[1]
     beside, inside = package.parent / "tools", package / "tools"
-    return beside if (beside / "train.py").is_file() else inside
+    return inside if inside.is_dir() else beside

@@ -188,6 +188,7 @@ def test_a_student_starts_from_its_teacher_and_the_user_has_the_last_word(data):
         ("supervised", dict(unlabelled="."), "needs a method with a teacher"),
         ("dtg", dict(unlabelled=".", percent=10), "and no --percent"),
         ("dtg", dict(detector="nothing"), "is none of the detectors that dtg has"),
+        ("dtg", dict(iters=(0, 5)), "each at least 1"),
     ],
 )
 def test_what_does_not_fit_is_told(data, method, options, words):
@@ -239,14 +240,8 @@ def test_a_folder_trains_a_split_a_teacher_and_a_student(tmp_path, monkeypatch):
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(
-        "ssod_mm.apis.folder_training.load_sweep",
-        lambda name: load_sweep(name).with_options({}, {"max_iters": 5}),
-    )
     said = []
-    code = train_folder(
-        root, "mean_teacher", said.append, percent=50, cfg_options={"max_iters": 7}
-    )
+    code = train_folder(root, "mean_teacher", said.append, percent=50, iters=(5, 7))
     assert code == 0
     names = [Path(command[1]).name for command in commands]
     assert names == ["make_splits.py", "train.py", "train.py"]
