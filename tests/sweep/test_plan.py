@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
+from mmengine.runner import Runner
 
+from ssod_mm.cli import fingerprint
 from ssod_mm.cli.fingerprint import config_sha256
 from ssod_mm.cli.lookup import config_roots, find_config
 from ssod_mm.sweep.plan import plan_sweep
@@ -281,3 +284,14 @@ def test_an_ensemble_is_taught_by_several_first_phases():
     assert teachers[0].seed == student.seed
     (given,) = [w for w in plan.command(student, Path("/o")) if "model.teachers" in w]
     assert given.count("/o/") == len(teachers)
+
+
+def test_the_hash_counts_what_the_runner_trains_by():
+    """The keys are written out, since mmengine's runner would load torch."""
+    place_and_looks = {
+        *("cfg", "experiment_name", "launcher", "load_from", "log_level"),
+        *("log_processor", "resume", "test_cfg", "test_dataloader", "test_evaluator"),
+        *("visualizer", "work_dir"),
+    }
+    runner = set(inspect.signature(Runner).parameters)
+    assert (runner - place_and_looks) | {"custom_imports"} == fingerprint._READ
