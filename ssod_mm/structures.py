@@ -77,8 +77,9 @@ class TeachingStep:
     """One unlabelled step, kept for hooks that log or draw; holds no graph.
 
     Attributes:
-        inputs_weak: teacher's images after preprocessing, (B, 3, H, W).
-        inputs_strong: student's images after preprocessing, (B, 3, H', W').
+        inputs_weak: teacher's images after preprocessing, (B, 3, H, W); None unless
+            somebody asked for images in this iteration (``model.keeps_images``).
+        inputs_strong: student's images after preprocessing, (B, 3, H', W'), or None.
         samples_weak: data samples of the weak views (``homography_matrix`` etc.).
         samples_strong: data samples of the strong views, in the same image order.
         labels_weak: kept pseudo labels in the weak views' pixels.
@@ -86,8 +87,8 @@ class TeachingStep:
             those that left the view or were hidden.
     """
 
-    inputs_weak: Tensor
-    inputs_strong: Tensor
+    inputs_weak: Tensor | None
+    inputs_strong: Tensor | None
     samples_weak: SampleList
     samples_strong: SampleList
     labels_weak: PseudoBoxes

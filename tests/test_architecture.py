@@ -34,6 +34,7 @@ ALLOWED_PARTS = {
     "evaluation": {"structures", "maths", "coco_json"},
     "reporting": set(),
     "engine": {
+        "settings",
         "structures",
         "maths",
         "data",

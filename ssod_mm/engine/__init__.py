@@ -7,6 +7,7 @@ from ssod_mm.engine.class_hook import ClassCountHook
 from ssod_mm.engine.draw_hook import DrawPseudoLabelsHook
 from ssod_mm.engine.guard_hook import NonFiniteTrainingError, StopOnNaNHook
 from ssod_mm.engine.loops import BothModelsTestLoop, BothModelsValLoop
+from ssod_mm.engine.loss_hook import LossInfoHook
 from ssod_mm.engine.record_hook import RunRecordHook
 from ssod_mm.engine.seed_hook import IterationSeedHook
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
@@ -20,6 +21,7 @@ __all__ = [
     "DrawPseudoLabelsHook",
     "DurableCheckpointHook",
     "IterationSeedHook",
+    "LossInfoHook",
     "MeanTeacherEMAHook",
     "MixedPrecisionOptimWrapper",
     "NonFiniteTrainingError",

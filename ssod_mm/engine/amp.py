@@ -12,7 +12,6 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
@@ -79,9 +78,6 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
         dtype: ``"bfloat16"`` (CPU and CUDA) or ``"float16"`` (CUDA only, with a
             gradient scaler).
         loss_scale: ``"dynamic"`` or a fixed scale; used with float16 only.
-        channels_last: keep 4-d weights in channels-last order, in which the CPU's
-            bfloat16 convolutions are fastest. None: only on the CPU, and not under
-            a distributed wrapper, which has fixed its gradient layout before.
         **kwargs: for ``OptimWrapper``, such as ``optimizer`` and ``clip_grad``.
 
     Raises:
@@ -92,7 +88,6 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
         self,
         dtype: str = "bfloat16",
         loss_scale: str | float = "dynamic",
-        channels_last: bool | None = None,
         **kwargs: Any,
     ) -> None:
         if dtype not in _DTYPES:
@@ -114,7 +109,6 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
             device, enabled=dtype == "float16", **options
         )
         self.cast_dtype = _DTYPES[dtype]
-        self.channels_last = device == "cpu" if channels_last is None else channels_last
         self._prepared: nn.Module | None = None
 
     @contextmanager
@@ -126,8 +120,6 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
         """
         if self._prepared is not model:
             keep_detection_ops_in_float32(model)
-            if self.channels_last and not is_model_wrapper(model):
-                model.to(memory_format=torch.channels_last)
             self._prepared = model
         with super().optim_context(model):
             yield

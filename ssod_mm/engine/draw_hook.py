@@ -84,6 +84,13 @@ class DrawPseudoLabelsHook(Hook):
                 "custom_hooks[type='DrawPseudoLabelsHook'].ann_file",
             )
 
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Ask the detector to keep the images of this iteration if they are drawn."""
+        if self.every_n_train_iters(runner, self.interval):
+            unwrapped(runner.model).keeps_images = True
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -98,7 +105,7 @@ class DrawPseudoLabelsHook(Hook):
     @master_only
     def _draw(self, runner: Runner) -> None:
         step = last_teaching_step(runner)
-        if step is None:
+        if step is None or step.inputs_weak is None:
             return
         iteration = runner.iter + 1
         picture = self.picture(step, unwrapped(runner.model).data_preprocessor)

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.errors import UserError
+from ssod_mm.engine.loss_hook import LossInfoHook, saves_now
 
 
 class NonFiniteTrainingError(UserError, FloatingPointError):
@@ -48,10 +49,11 @@ class StopOnNaNHook(Hook):
     """Stops a run at the first NaN or infinite loss, with the last checkpoint intact.
 
     The loss values are those that the log has fetched anyway, so the check costs no
-    synchronisation with the device. The hook runs before the teacher's update and
-    before checkpoints: no NaN is merged into a teacher that gets saved. Where a
-    checkpoint is due or a validation begins, the weights are checked too, because the
-    step after a finite loss may have spoilt them.
+    synchronisation with the device; on CUDA they arrive one iteration late. The hook
+    runs before the teacher's update and before checkpoints: no NaN is merged into a
+    teacher that gets saved. Where a checkpoint is due or a validation begins, the loss
+    of that iteration has arrived and the weights are checked too, because the step
+    after a finite loss may have spoilt them.
 
     Args:
         interval: check the loss every so many iterations.
@@ -86,7 +88,7 @@ class StopOnNaNHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Check the loss, and the weights where a checkpoint is due."""
-        due = any(self._saves_now(runner, hook, batch_idx) for hook in runner.hooks)
+        due = any(saves_now(runner, hook, batch_idx) for hook in runner.hooks)
         if due or self.every_n_train_iters(runner, self.interval):
             self._check_loss(runner, outputs or {})
         if due:
@@ -97,29 +99,24 @@ class StopOnNaNHook(Hook):
         if self._training:
             self._check_weights(runner, runner.iter)
 
-    def _saves_now(self, runner: Runner, hook: Hook, batch_idx: int) -> bool:
-        if not isinstance(hook, CheckpointHook):
-            return False
-        if hook.by_epoch:
-            return self.end_of_epoch(runner.train_dataloader, batch_idx)
-        return hook.every_n_train_iters(runner, hook.interval, hook.save_begin) or (
-            hook.save_last and hook.is_last_train_iter(runner)
-        )
+    def _arrived(self, runner: Runner, outputs: dict) -> list[dict[str, float]]:
+        """Losses that have reached the host; those in ``outputs`` may not have."""
+        for hook in runner.hooks:
+            if isinstance(hook, LossInfoHook) and hook.late:
+                return hook.fetched
+        scalars = runner.message_hub.log_scalars
+        known = [key for key in outputs if f"train/{key}" in scalars]
+        return [{key: scalars[f"train/{key}"].current() for key in known}]
 
     def _check_loss(self, runner: Runner, outputs: dict) -> None:
-        scalars = runner.message_hub.log_scalars
-        # fetched by RuntimeInfoHook already; outputs may still lie on the device
-        values = {
-            key: float(scalars[f"train/{key}"].current())
-            for key in outputs
-            if f"train/{key}" in scalars
-        }
-        bad = {
-            key: value
-            for key, value in values.items()
-            if "loss" in key and not math.isfinite(value)
-        }
-        if bad:
+        for values in self._arrived(runner, outputs):
+            bad = {
+                key: value
+                for key, value in values.items()
+                if "loss" in key and not math.isfinite(value)
+            }
+            if not bad:
+                continue
             terms = [f"{key}={value}" for key, value in bad.items() if key != "loss"]
             self._stop(
                 runner,

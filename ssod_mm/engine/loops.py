@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from mmdet.registry import LOOPS
 from mmengine.config import ConfigDict
+from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import CheckpointHook
 from mmengine.model import is_model_wrapper
@@ -156,9 +157,20 @@ class _BothModels:
                 "both, each once."
             )
         self.models = models
-        if self.fp16:
+        if self._precision() is not None:
             keep_detection_ops_in_float32(self.runner.model)
         self.evaluators: dict[str, Evaluator] = {}
+
+    def _precision(self) -> torch.dtype | None:
+        """Precision of the predictions; None for float32."""
+        if self.fp16 is None:
+            wrapper = self.runner.optim_wrapper  # a config before training
+            if isinstance(wrapper, Mapping):
+                return None
+            return getattr(wrapper, "cast_dtype", None)
+        if not self.fp16:
+            return None
+        return torch.get_autocast_dtype(get_device())
 
     def run(self) -> dict[str, float]:
         """Evaluate every model of ``models``.
@@ -197,10 +209,12 @@ class _BothModels:
         )
         data = detector.data_preprocessor(data_batch, False)
         outputs = {}
+        dtype = self._precision()
+        fast = dtype is not None
         for name in self.models:
             # predictions are written into the samples: each model gets its own
             samples = [sample.new() for sample in data["data_samples"]]
-            with predict_with(detector, name), autocast(enabled=self.fp16):
+            with predict_with(detector, name), autocast(enabled=fast, dtype=dtype):
                 outputs[name] = detector(data["inputs"], samples, mode="predict")
             self.evaluators[name].process(outputs[name], data_batch)
         self.runner.call_hook(
@@ -222,7 +236,8 @@ class BothModelsValLoop(_BothModels, ValLoop):
         runner: the runner.
         dataloader: as in ``ValLoop``.
         evaluator: as in ``ValLoop``; its metrics are copied for every model.
-        fp16: predict under autocast.
+        fp16: predict under autocast; None: in a training with mixed precision, in
+            its precision.
         models: which models to evaluate; hooks that draw get the first one's outputs.
 
     Raises:
@@ -237,7 +252,7 @@ class BothModelsValLoop(_BothModels, ValLoop):
         runner: Runner,
         dataloader: Any,
         evaluator: Any,
-        fp16: bool = False,
+        fp16: bool | None = None,
         models: Sequence[str] = MODELS_TO_JUDGE,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16)

@@ -123,6 +123,10 @@ class RunRecordHook(Hook):
         seen = {step for series in self.record.metrics.values() for step, _ in series}
         return is_due and done not in seen
 
+    def reads_losses(self, runner: Runner) -> bool:
+        """Whether this iteration is noted; ``LossInfoHook`` asks."""
+        return self.every_n_train_iters(runner, self.interval)
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -131,7 +135,7 @@ class RunRecordHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Note losses and pseudo-label figures every so often."""
-        if self.record is None or not self.every_n_train_iters(runner, self.interval):
+        if self.record is None or not self.reads_losses(runner):
             return
         for key, buffer in runner.message_hub.log_scalars.items():
             name = key.removeprefix("train/")

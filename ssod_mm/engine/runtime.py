@@ -18,6 +18,7 @@ from ssod_mm.cli.lookup import find_config, load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.checkpoint_hook import newest_checkpoint
 from ssod_mm.errors import UserError
+from ssod_mm.engine.speed import FastRunner
 
 __all__ = [
     "build_runner",
@@ -51,7 +52,7 @@ def build_runner(cfg: Config) -> Runner:
             _prepare_cpu_processes(cfg)
     _count_accumulated_batches(cfg)
     _choose_checkpoint(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = FastRunner.from_cfg(cfg)
     if cfg.get("train_dataloader") is not None:
         print_log(describe_learning_rate(cfg, get_world_size()), logger="current")
     return runner

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
-from ssod_mm.maths.ema import ema_momentum, update_ema
+from ssod_mm.maths.ema import EmaPairs, ema_momentum, update_ema
 
 
 def _state(module: nn.Module) -> Iterator[Tensor]:
@@ -73,6 +73,7 @@ class MeanTeacherEMAHook(Hook):
         self.copy_at_start = copy_at_start
         self.copy_after_burn_in = copy_after_burn_in
         self.interval = interval
+        self._pairs: tuple[nn.Module, EmaPairs] | None = None
 
     @staticmethod
     def _model(runner: Runner) -> nn.Module:
@@ -109,6 +110,7 @@ class MeanTeacherEMAHook(Hook):
                 other, or if the teacher would keep its random start.
         """
         model = self._model(runner)
+        self._pairs = None  # the networks may have other tensors now
         if not (hasattr(model, "teacher") and hasattr(model, "student")):
             raise UserError(
                 "MeanTeacherEMAHook needs a model with a teacher and a student, such "
@@ -187,5 +189,7 @@ class MeanTeacherEMAHook(Hook):
         momentum = self.momentum
         if self.warm_up:
             momentum = ema_momentum(runner.iter, momentum)
-        update_ema(*self.states(model), momentum=momentum)
+        if self._pairs is None or self._pairs[0] is not model:
+            self._pairs = model, EmaPairs.of(*self.states(model))
+        self._pairs[1].update(momentum)
         runner.message_hub.update_scalar("train/ema_momentum", momentum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -52,26 +53,59 @@ def unsup_weight(
     return weight * min(1.0, (iteration - burn_in + 1) / ramp_iters)
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class EmaPairs:
+    """Tensors of a teacher beside those of its student, sorted once for many updates.
+
+    Attributes:
+        floating: those that are averaged, (teacher's, student's).
+        others: those that are copied, such as batch counters.
+    """
+
+    floating: tuple[list[Tensor], list[Tensor]]
+    others: tuple[list[Tensor], list[Tensor]]
+
+    @classmethod
+    def of(cls, teacher: Sequence[Tensor], student: Sequence[Tensor]) -> EmaPairs:
+        """Sort the tensors.
+
+        Args:
+            teacher: tensors to update.
+            student: tensors of the same shapes, dtypes and order.
+        """
+        pairs = list(zip(teacher, student, strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        others = [pair for pair in pairs if not pair[0].is_floating_point()]
+        return cls(
+            *(
+                ([t for t, _ in part], [s for _, s in part])
+                for part in (floating, others)
+            )
+        )
+
+    @torch.no_grad()
+    def update(self, momentum: float) -> None:
+        """``teacher <- m * teacher + (1 - m) * student`` in place, one fused call.
+
+        Args:
+            momentum: m in [0, 1]; 0 copies exactly.
+        """
+        copies = [self.others] if momentum > 0 else [self.floating, self.others]
+        for teacher, student in copies:
+            if teacher:
+                torch._foreach_copy_(teacher, student)
+        if self.floating[0] and momentum > 0:
+            torch._foreach_lerp_(*self.floating, 1.0 - momentum)
+
+
 def update_ema(
     teacher: Sequence[Tensor], student: Sequence[Tensor], momentum: float
 ) -> None:
-    """``teacher <- m * teacher + (1 - m) * student`` in place, one fused call.
-
-    Non-floating tensors (such as batch counters) are copied.
+    """One update of tensors that are not kept, see :class:`EmaPairs`.
 
     Args:
         teacher: tensors to update.
         student: tensors of the same shapes, dtypes and order.
         momentum: m in [0, 1]; 0 copies exactly.
     """
-    pairs = list(zip(teacher, student, strict=True))
-    floating = [(t, s) for t, s in pairs if t.is_floating_point()]
-    others = [(t, s) for t, s in pairs if not t.is_floating_point()]
-    copies = others if momentum > 0 else pairs
-    if copies:
-        torch._foreach_copy_([t for t, _ in copies], [s for _, s in copies])
-    if floating and momentum > 0:
-        torch._foreach_lerp_(
-            [t for t, _ in floating], [s for _, s in floating], 1.0 - momentum
-        )
+    EmaPairs.of(teacher, student).update(momentum)

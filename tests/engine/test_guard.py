@@ -43,7 +43,16 @@ class ToyTeacherStudent(BaseModel):
         }
 
 
-def run(tmp_path, model, max_iters=8, checkpoint=None, hooks=(), **hook):
+def run(
+    tmp_path,
+    model,
+    max_iters=8,
+    checkpoint=None,
+    hooks=(),
+    default_hooks=None,
+    optim_wrapper=None,
+    **hook,
+):
     runner = Runner(
         model=model,
         work_dir=str(tmp_path),
@@ -55,11 +64,12 @@ def run(tmp_path, model, max_iters=8, checkpoint=None, hooks=(), **hook):
             collate_fn=lambda items: dict(inputs=torch.stack(items)),
         ),
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=max_iters),
-        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.125)),
+        optim_wrapper=optim_wrapper or dict(optimizer=dict(type="SGD", lr=0.125)),
         default_hooks=dict(
+            **(default_hooks or {}),
             checkpoint=dict(
                 type="CheckpointHook", by_epoch=False, **(checkpoint or {"interval": 2})
-            )
+            ),
         ),
         custom_hooks=[*hooks, MeanTeacherEMAHook(), StopOnNaNHook(**hook)],
         log_level="ERROR",

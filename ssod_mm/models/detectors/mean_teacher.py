@@ -71,6 +71,8 @@ class MeanTeacher(SemiBaseDetector):
     Attributes:
         iteration: 0-based training iteration, set by ``MeanTeacherEMAHook``.
         last_step: the latest :class:`TeachingStep`, for hooks; None in burn-in.
+        keeps_images: whether ``last_step`` keeps the images of the next iteration;
+            whoever draws them sets it before each one.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class MeanTeacher(SemiBaseDetector):
             )
         self.iteration = 0
         self.last_step: TeachingStep | None = None
+        self.keeps_images = False
         self.needs_whole_batches = averages_over_processes(self.student)
 
     @property
@@ -259,9 +262,11 @@ class MeanTeacher(SemiBaseDetector):
         if mixed is not None:
             learnt, taught = mixed.samples, self.to_mixed_views(guidance, mixed)
         parts = self.guided_loss(features, learnt, taught)
+        shown = inputs if self.keeps_images else {}
+        self.keeps_images = False
         self.last_step = TeachingStep(
-            inputs_weak=inputs["unsup_teacher"],
-            inputs_strong=inputs["unsup_student"],
+            inputs_weak=shown.get("unsup_teacher"),
+            inputs_strong=shown.get("unsup_student"),
             samples_weak=weak,
             samples_strong=strong,
             labels_weak=kept.bare(),
