@@ -19,8 +19,8 @@ def folded_weights(pairs: Sequence[Pair]) -> list[tuple[Tensor, Tensor]]:
     """Weights and biases of convolutions that do the work of the norms behind them.
 
     ``norm(conv(x)) = (scale * weight) x + (beta - mean * scale)`` with
-    ``scale = gamma / sqrt(variance + eps)``. Scales and biases of all pairs are computed
-    at once: some ten operations, however many pairs there are.
+    ``scale = gamma / sqrt(variance + eps)``. All pairs are computed at once: some ten
+    operations, however many pairs there are.
 
     Reference:
         You et al., Tune-mode ConvBN blocks for efficient transfer learning (2023).

@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ssod_mm.cli.run_folders import numbered_checkpoints
-from ssod_mm.errors import UserError
 from ssod_mm.engine.loss_hook import LossInfoHook, saves_now
+from ssod_mm.errors import UserError
 
 
 class NonFiniteTrainingError(UserError, FloatingPointError):

@@ -17,8 +17,8 @@ from mmengine.utils import import_modules_from_strings
 from ssod_mm.cli.lookup import find_config, load_config
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.checkpoint_hook import newest_checkpoint
-from ssod_mm.errors import UserError
 from ssod_mm.engine.speed import FastRunner
+from ssod_mm.errors import UserError
 
 __all__ = [
     "build_runner",

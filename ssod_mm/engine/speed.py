@@ -1,4 +1,4 @@
-"""What makes a step fast and leaves alone what it computes: memory, precision, copies."""
+"""What makes a step fast and leaves alone what it computes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def prepare_model(model: nn.Module, settings: SpeedSettings) -> None:
             the order of gradients in memory.
         settings: what is wanted.
     """
-    if settings.channels_last and not is_model_wrapper(model):
+    if settings.channels_last:
         keep_detection_ops_in_float32(model)  # RoIAlign would misread the order
         model.to(memory_format=torch.channels_last)
 
@@ -99,6 +99,15 @@ class FastRunner(Runner):
         if self.speed.fold_norm:
             fold_frozen_norms(model)
         return wrapped
+
+    def _init_model_weights(self) -> None:
+        """Draw the first weights in the usual order, whatever their order in memory."""
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if self.speed.channels_last:
+            model.to(memory_format=torch.contiguous_format)
+        super()._init_model_weights()
+        if self.speed.channels_last:
+            model.to(memory_format=torch.channels_last)
 
     @staticmethod
     def build_dataloader(

@@ -118,3 +118,14 @@ def test_in_a_real_run_the_views_show_the_unlabelled_image(tiny_root, tmp_path):
     assert np.abs(strong - image).mean() < 1
     assert np.abs(weak[:, ::-1] - image).mean() < 1
     assert torch.is_tensor(runner.model.last_step.inputs_weak)
+
+
+def test_images_are_asked_for_where_they_are_drawn(runner):
+    asked = []
+    hooks = [DrawPseudoLabelsHook(interval=interval) for interval in (2, 3)]
+    for runner.iter in range(6):
+        runner.model.keeps_images = False
+        for hook in hooks:
+            hook.before_train_iter(runner, runner.iter)
+        asked.append(runner.model.keeps_images)
+    assert asked == [False, True, True, True, False, True]

@@ -197,6 +197,37 @@ def test_under_a_distributed_wrapper_and_with_amp(runner, tmp_path):
     assert runner.val_loop.run().keys() == expected.keys()
 
 
+def test_validation_of_a_training_has_its_precision(tiny_root, tmp_path):
+    cfg = semi_cfg(tiny_root, tmp_path, max_iters=1)
+    cfg.train_cfg.val_interval = 1
+    seen = []
+
+    class Precision(Hook):
+        """Notes the precision of the networks while it validates."""
+
+        def before_val(self, runner):
+            for one in (runner.model.teacher, runner.model.student):
+                one.neck.register_forward_hook(lambda *a: seen.append(a[2][0].dtype))
+
+    for kind, dtype in (
+        ("OptimWrapper", torch.float32),
+        ("MixedPrecisionOptimWrapper", torch.bfloat16),
+    ):
+        cfg.optim_wrapper.type = kind
+        cfg.experiment_name = kind
+        runner = runner_of(cfg)
+        runner.register_hook(Precision())
+        seen.clear()
+        runner.train()
+        assert set(seen) == {dtype}
+        assert len(seen) == 2  # one batch, two models
+    runner = runner_of(cfg)
+    runner.register_hook(Precision())
+    seen.clear()
+    runner.val()  # no training: float32
+    assert set(seen) == {torch.float32}
+
+
 def test_test_loop(tiny_root, tmp_path):
     cfg = semi_cfg(tiny_root, tmp_path)
     cfg.test_dataloader = cfg.val_dataloader

@@ -104,7 +104,7 @@ def test_a_nan_that_does_not_last_is_found_too(tmp_path):
                 losses["other_loss"] = torch.tensor(math.nan)
             return losses
 
-    with pytest.raises(NonFiniteTrainingError, match="iteration 6.*other_loss=nan"):
+    with pytest.raises(NonFiniteTrainingError, match=r"iteration 6\..*other_loss=nan"):
         late_run(tmp_path, model=Passing(), clip=False)
 
 

@@ -176,6 +176,19 @@ def test_runner_has_the_fast_defaults(data, tmp_path, monkeypatch):
     assert torch.backends.cuda.matmul.allow_tf32 is False
 
 
+def test_first_weights_do_not_depend_on_the_order_in_memory(data, tmp_path):
+    weights = []
+    for wanted in (True, False):
+        runner = runner_of(
+            data, tmp_path / str(wanted), env_cfg=dict(channels_last=wanted)
+        )
+        torch.manual_seed(0)
+        runner._init_model_weights()
+        assert is_channels_last(runner.model) == {wanted}
+        weights.append(runner.model.state_dict())
+    assert all(torch.equal(value, weights[1][k]) for k, value in weights[0].items())
+
+
 def test_config_is_stronger_than_the_defaults(data, tmp_path):
     cfg = tiny_mean_teacher_cfg(data)
     cfg["optim_wrapper"]["optimizer"]["foreach"] = False

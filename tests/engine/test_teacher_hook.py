@@ -69,6 +69,29 @@ def test_update_averages_weights_and_running_statistics():
             assert value == new[key]
 
 
+def test_tensors_are_looked_up_once_for_each_training(monkeypatch):
+    looked_up, original = [], MeanTeacherEMAHook.states
+
+    def states_of(model):
+        looked_up.append(model)
+        return original(model)
+
+    monkeypatch.setattr(MeanTeacherEMAHook, "states", staticmethod(states_of))
+    model, hook = Pair(), MeanTeacherEMAHook(momentum=0.5, warm_up=False)
+    hook.before_train(runner_for(model, 1))
+    looked_up.clear()
+    for iteration in (1, 2, 3):
+        train_student(model)
+        old, new = states(model.teacher), states(model.student)
+        hook.after_train_iter(runner_for(model, iteration), 0)
+        want = (old["0.weight"] + new["0.weight"]) / 2
+        torch.testing.assert_close(model.teacher[0].weight, want)
+    assert looked_up == [model]
+    other = Pair()  # a model that takes the place of the first
+    hook.after_train_iter(runner_for(other, 4), 0)
+    assert looked_up == [model, other]
+
+
 def test_warm_up_starts_from_the_student():
     model = Pair()
     train_student(model)

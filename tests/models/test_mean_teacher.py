@@ -147,6 +147,20 @@ def test_teacher_equal_to_student_on_equal_views_keeps_its_boxes():
         )
 
 
+def test_images_are_kept_for_one_step_and_only_on_request():
+    model = build_mean_teacher()
+    inputs, samples = batch()
+    kept = []
+    for asked in (False, True, False):
+        model.keeps_images = model.keeps_images or asked
+        model.loss(inputs, samples)
+        step = model.last_step
+        kept.append((step.inputs_weak, step.inputs_strong))
+    assert kept[0] == kept[2] == (None, None)
+    assert kept[1][0] is inputs["unsup_teacher"]
+    assert kept[1][1] is inputs["unsup_student"]
+
+
 def test_flipped_strong_view_flips_the_boxes():
     flip = torch.tensor([[-1.0, 0, 96], [0, 1, 0], [0, 0, 1]])
     model = build_mean_teacher()
