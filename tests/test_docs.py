@@ -21,6 +21,7 @@ import ssod_mm.data
 import ssod_mm.engine
 import ssod_mm.evaluation  # noqa: F401  registers what the pages name
 from ssod_mm.cli.lookup import find_config, load_config
+from ssod_mm.engine.speed import SpeedSettings
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
 from ssod_mm.models import SemiTrainConfig
 from ssod_mm.models.detectors.lerprc_settings import LerConfig, PrcConfig
@@ -42,6 +43,7 @@ from tests.docs_text import (
 )
 
 SETTINGS = {
+    "env_cfg": SpeedSettings,
     "model.semi_train_cfg": SemiTrainConfig,
     "model.ler": LerConfig,
     "model.prc": PrcConfig,
