@@ -69,14 +69,14 @@ class BoxQuality:
         )
 
 
-def box_quality(found: InstanceData, truth: InstanceData) -> BoxQuality:
+def box_quality(detections: InstanceData, truth: InstanceData) -> BoxQuality:
     """Compare the detections of one image with its truth.
 
     Detections whose best true box is an ignored one (a crowd, a box marked difficult)
     are left out.
 
     Args:
-        found: ``bboxes`` (N, 4) xyxy, ``labels``, ``scores``, ``loc_scores`` and,
+        detections: ``bboxes`` (N, 4) xyxy, ``labels``, ``scores``, ``loc_scores`` and,
             where a head ranks by more than p, ``cls_scores``.
         truth: ``bboxes`` (M, 4) xyxy in the same pixels, ``labels`` and optionally
             ``ignored``.
@@ -87,21 +87,23 @@ def box_quality(found: InstanceData, truth: InstanceData) -> BoxQuality:
     Raises:
         ValueError: the detections have no ``loc_scores``.
     """
-    if "loc_scores" not in found:
+    if "loc_scores" not in detections:
         raise UserError(
             "the detector's boxes have no loc_scores: its box head knows no "
             "localisation quality. GaussianBBoxHead and IntervalBBoxHead do."
         )
-    cls_scores = class_probabilities(found).float()
-    if len(truth.labels) == 0 or len(found.labels) == 0:
+    cls_scores = class_probabilities(detections).float()
+    if len(truth.labels) == 0 or len(detections.labels) == 0:
         return BoxQuality(
-            torch.zeros(len(found.labels)), cls_scores, found.loc_scores.float()
+            torch.zeros(len(detections.labels)),
+            cls_scores,
+            detections.loc_scores.float(),
         )
-    ious = bbox_overlaps(found.bboxes.float(), truth.bboxes.float())
-    ious = ious.masked_fill(found.labels[:, None] != truth.labels, 0.0)
+    ious = bbox_overlaps(detections.bboxes.float(), truth.bboxes.float())
+    ious = ious.masked_fill(detections.labels[:, None] != truth.labels, 0.0)
     best, which = ious.max(dim=1)
     ignored = truth.get("ignored", torch.zeros_like(truth.labels)).bool()
     counts = ~(ignored[which] & (best > 0))
     return BoxQuality(
-        best[counts], cls_scores[counts], found.loc_scores.float()[counts]
+        best[counts], cls_scores[counts], detections.loc_scores.float()[counts]
     )

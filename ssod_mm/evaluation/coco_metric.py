@@ -66,7 +66,7 @@ def coco_breakdown(evaluator: Any, classes: tuple[str, ...]) -> CocoBreakdown:
     return CocoBreakdown(
         dict(zip(classes, per_class.tolist(), strict=True)),
         per_iou.tolist(),
-        [round(float(one), 4) for one in evaluator.params.iouThrs],
+        [round(float(threshold), 4) for threshold in evaluator.params.iouThrs],
     )
 
 
@@ -166,8 +166,14 @@ class FastCocoMetric(CocoMetric):
         with coco_evaluator(evaluator), contextlib.redirect_stdout(io.StringIO()):
             metrics = super().compute_metrics(results)
         if "bbox" in self.metrics and not self.format_only:
-            own = next(one for one in reversed(built) if one.params.useCats)
-            self.breakdown = coco_breakdown(own, tuple(self.dataset_meta["classes"]))
+            by_class = next(
+                evaluation
+                for evaluation in reversed(built)
+                if evaluation.params.useCats
+            )
+            self.breakdown = coco_breakdown(
+                by_class, tuple(self.dataset_meta["classes"])
+            )
         return metrics
 
     def _category_ids(self) -> list[int]:

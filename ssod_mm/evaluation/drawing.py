@@ -158,8 +158,8 @@ def sure_detections(prediction: DetDataSample, score_thr: float) -> InstanceData
         prediction: with ``pred_instances``.
         score_thr: in [0, 1].
     """
-    found = prediction.pred_instances
-    return found[class_probabilities(found) >= score_thr].cpu()
+    instances = prediction.pred_instances
+    return instances[class_probabilities(instances) >= score_thr].cpu()
 
 
 def detections_picture(
@@ -177,15 +177,15 @@ def detections_picture(
         (H, W, 3) uint8 BGR, as OpenCV reads and writes it.
     """
     picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
-    found = sure_detections(prediction, score_thr)
+    detections = sure_detections(prediction, score_thr)
     # the best are drawn last, on top
-    found = found[found.scores.argsort()]
-    labels = found.labels.tolist()
-    probabilities = class_probabilities(found).tolist()
+    detections = detections[detections.scores.argsort()]
+    labels = detections.labels.tolist()
+    probabilities = class_probabilities(detections).tolist()
     colours = class_colours(len(classes))
     return draw_boxes(
         picture,
-        found.bboxes.numpy(),
+        detections.bboxes.numpy(),
         [
             f"{classes[label]} {score:.2f}"
             for label, score in zip(labels, probabilities, strict=True)

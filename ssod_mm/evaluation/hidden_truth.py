@@ -89,11 +89,11 @@ class HiddenTruth:
         for start in range(len(parts)):
             number = self._number_of.get("/".join(parts[start:]))
             if number is not None:
-                own = slice(self._starts[number], self._starts[number + 1])
+                rows = slice(self._starts[number], self._starts[number + 1])
                 return InstanceData(
-                    bboxes=self._boxes[own],
-                    labels=self._labels[own].long(),
-                    ignored=self._ignored[own],
+                    bboxes=self._boxes[rows],
+                    labels=self._labels[rows].long(),
+                    ignored=self._ignored[rows],
                 )
         return None
 

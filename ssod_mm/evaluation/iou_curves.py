@@ -48,13 +48,13 @@ def class_average_precisions(
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(ann_file))
         if detections:
-            found = truth.loadRes([dict(one) for one in detections])
+            predictions = truth.loadRes([dict(detection) for detection in detections])
         else:
-            found = COCO()
-            found.dataset = {"images": truth.dataset["images"], "annotations": []}
-            found.createIndex()
+            predictions = COCO()
+            predictions.dataset = {"images": truth.dataset["images"], "annotations": []}
+            predictions.createIndex()
         evaluator = FastCOCOeval if fast and FastCOCOeval else coco_metric.COCOeval
-        evaluation = evaluator(truth, found, "bbox")
+        evaluation = evaluator(truth, predictions, "bbox")
         evaluation.params.catIds = list(cat_ids)
         evaluation.params.iouThrs = np.asarray(thresholds, dtype=float)
         evaluation.evaluate()

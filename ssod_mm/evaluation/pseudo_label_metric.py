@@ -133,11 +133,13 @@ def count_matches(
         return PseudoLabelCounts.zeros(num_classes)
     boxes_P4, labels_P, image_P = _joined(pseudo)
     boxes_T4, labels_T, image_T = _joined(truth)
-    scores_P = torch.cat([one.scores.detach().cpu() for one in pseudo])
+    scores_P = torch.cat([instances.scores.detach().cpu() for instances in pseudo])
     ignored_T = torch.cat(
         [
-            one.get("ignored", torch.zeros(len(one.labels), dtype=torch.bool)).cpu()
-            for one in truth
+            instances.get(
+                "ignored", torch.zeros(len(instances.labels), dtype=torch.bool)
+            ).cpu()
+            for instances in truth
         ]
     )
     ious_PT = bbox_overlaps(boxes_P4, boxes_T4)
@@ -168,9 +170,16 @@ def count_matches(
 
 def _joined(instances: Sequence[InstanceData]) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes, labels and image numbers of all images, on the CPU."""
-    boxes = torch.cat([one.bboxes.detach().reshape(-1, 4) for one in instances])
-    labels = torch.cat([one.labels.detach() for one in instances])
+    boxes = torch.cat(
+        [
+            image_instances.bboxes.detach().reshape(-1, 4)
+            for image_instances in instances
+        ]
+    )
+    labels = torch.cat(
+        [image_instances.labels.detach() for image_instances in instances]
+    )
     numbers = torch.arange(len(instances)).repeat_interleave(
-        torch.tensor([len(one.labels) for one in instances])
+        torch.tensor([len(image_instances.labels) for image_instances in instances])
     )
     return boxes.float().cpu(), labels.long().cpu(), numbers

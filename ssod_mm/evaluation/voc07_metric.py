@@ -56,13 +56,15 @@ def voc_average_precision(
     if num_truths == 0:
         return float("nan")
     right, wrong, scores = [np.zeros(0)], [np.zeros(0)], [np.zeros(0)]
-    for found, truth in zip(detections, truths, strict=True):
-        if len(found) == 0:
+    for detected, truth in zip(detections, truths, strict=True):
+        if len(detected) == 0:
             continue
-        is_right, is_wrong = tpfp_default(found, truth.counted, truth.ignored, iou_thr)
+        is_right, is_wrong = tpfp_default(
+            detected, truth.counted, truth.ignored, iou_thr
+        )
         right.append(is_right[0])
         wrong.append(is_wrong[0])
-        scores.append(found[:, 4])
+        scores.append(detected[:, 4])
     order = np.argsort(-np.concatenate(scores), kind="stable")
     num_right = np.cumsum(np.concatenate(right)[order])
     num_wrong = np.cumsum(np.concatenate(wrong)[order])
@@ -139,14 +141,14 @@ class Voc07Metric(BaseMetric):
             data_samples: predictions with ``img_id`` and ``pred_instances``.
         """
         for sample in data_samples:
-            found = sample["pred_instances"]
-            boxes = found["bboxes"].float().cpu().numpy()
-            scores = found["scores"].float().cpu().numpy()
+            prediction = sample["pred_instances"]
+            boxes = prediction["bboxes"].float().cpu().numpy()
+            scores = prediction["scores"].float().cpu().numpy()
             self.results.append(
                 (
                     sample["img_id"],
                     np.concatenate([boxes, scores[:, None]], axis=1),
-                    found["labels"].cpu().numpy(),
+                    prediction["labels"].cpu().numpy(),
                 )
             )
 
@@ -195,8 +197,8 @@ class Voc07Metric(BaseMetric):
             if label is None:
                 continue
             x, y, width, height = ann["bbox"]
-            own = boxes[label, ann["image_id"]]
-            own[is_ignored(ann)].append((x, y, x + width, y + height))
+            boxes_of_image = boxes[label, ann["image_id"]]
+            boxes_of_image[is_ignored(ann)].append((x, y, x + width, y + height))
         truth: list[dict[Any, ClassTruth]] = [{} for _ in classes]
         for (label, img_id), pair in boxes.items():
             truth[label][img_id] = ClassTruth(

@@ -58,13 +58,15 @@ def band(runs: Sequence[Series]) -> tuple[list[int], list[float], list[float]]:
     for run in known:
         for step, value in run:
             by_step[step].append(value)
-    steps = sorted(step for step, own in by_step.items() if len(own) == len(known))
+    steps = sorted(
+        step for step, values in by_step.items() if len(values) == len(known)
+    )
     if len(steps) > _MAX_POINTS:
         stride = math.ceil(len(steps) / _MAX_POINTS)
         steps = [*steps[:-1:stride], steps[-1]]
     summaries = [summarise(by_step[step]) for step in steps]
-    means = [round(one.mean, 4) for one in summaries]
-    return steps, means, [round(one.std or 0.0, 4) for one in summaries]
+    means = [round(summary.mean, 4) for summary in summaries]
+    return steps, means, [round(summary.std or 0.0, 4) for summary in summaries]
 
 
 def curve_chart(
@@ -93,20 +95,20 @@ def quality_chart(
 def ratio_chart(table: SweepTable) -> Chart:
     """The table's means over the label ratios, deviations as error bars."""
     data = []
-    columns = [one for one in table.columns if one is not None]
+    columns = [column for column in table.columns if column is not None]
     for number, (row, label) in enumerate(table.labels.items()):
         cells = [(x, table.cells[row, x].summary) for x in columns]
-        cells = [(x, one) for x, one in cells if one is not None]
+        cells = [(x, summary) for x, summary in cells if summary is not None]
         if not cells:
             continue
         data.append(
             {
                 "name": label,
                 "x": [x for x, _ in cells],
-                "y": [round(one.mean, 4) for _, one in cells],
+                "y": [round(summary.mean, 4) for _, summary in cells],
                 "error_y": {
                     "type": "data",
-                    "array": [round(one.std or 0.0, 4) for _, one in cells],
+                    "array": [round(summary.std or 0.0, 4) for _, summary in cells],
                 },
                 "mode": "lines+markers",
                 "line": line_style(number),
@@ -117,7 +119,7 @@ def ratio_chart(table: SweepTable) -> Chart:
     chart["layout"]["xaxis"] |= {
         "type": "log",
         "tickvals": columns,
-        "ticktext": [f"{one:g}" for one in columns],
+        "ticktext": [f"{column:g}" for column in columns],
     }
     return chart
 
@@ -135,23 +137,25 @@ def class_chart(
         counts: labelled boxes of each class in every split.
     """
     frequency = {
-        name: fmean(own.get(name, 0) for own in counts)
-        for name in dict.fromkeys(name for own in counts for name in own)
+        name: fmean(split_counts.get(name, 0) for split_counts in counts)
+        for name in dict.fromkeys(
+            name for split_counts in counts for name in split_counts
+        )
     }
     data = []
     for number, (label, runs) in enumerate(groups.items()):
-        found = defaultdict(list)
+        by_class = defaultdict(list)
         for run in runs:
             for name, value in run.items():
                 if value is not None and name in frequency:
-                    found[name].append(100 * value)
-        names = sorted(found, key=frequency.get)
+                    by_class[name].append(100 * value)
+        names = sorted(by_class, key=frequency.get)
         if names:
             data.append(
                 {
                     "name": label,
                     "x": [round(frequency[name], 1) for name in names],
-                    "y": [round(fmean(found[name]), 3) for name in names],
+                    "y": [round(fmean(by_class[name]), 3) for name in names],
                     "text": names,
                     "mode": "markers",
                     "marker": {**marker_style(number), "size": 8},
@@ -183,10 +187,10 @@ def iou_chart(
     """
     data = []
     for number, (label, runs) in enumerate(groups.items()):
-        complete = [one for one in runs if len(one) == len(thresholds)]
+        complete = [run for run in runs if len(run) == len(thresholds)]
         if complete:
             columns = zip(*complete, strict=True)
-            means = [round(100 * fmean(own), 3) for own in columns]
+            means = [round(100 * fmean(column), 3) for column in columns]
             data.append(
                 {
                     "name": label,
@@ -246,18 +250,24 @@ def with_visible_overlaps(data: Sequence[Chart]) -> list[Chart]:
         where it has one) gets 3 px more for each of them, up to 9.
     """
     points = [
-        set(zip(one["x"], one["y"], strict=True)) if _is_line(one) else set()
-        for one in data
+        set(zip(trace["x"], trace["y"], strict=True)) if _is_line(trace) else set()
+        for trace in data
     ]
     wider = []
-    for number, one in enumerate(data):
-        own = points[number]
-        enough = min(2, len(own))
-        covers = sum(bool(own) and len(own & p) >= enough for p in points[number + 1 :])
+    for number, trace in enumerate(data):
+        trace_points = points[number]
+        enough = min(2, len(trace_points))
+        covers = sum(
+            bool(trace_points) and len(trace_points & p) >= enough
+            for p in points[number + 1 :]
+        )
         if covers:
-            one = {**one, "line": {**one["line"], "width": 2 + 3 * min(3, covers)}}
-            one["marker"] = {**one["marker"], "size": 6 + 3 * min(3, covers)}
-        wider.append(one)
+            trace = {
+                **trace,
+                "line": {**trace["line"], "width": 2 + 3 * min(3, covers)},
+            }
+            trace["marker"] = {**trace["marker"], "size": 6 + 3 * min(3, covers)}
+        wider.append(trace)
     return wider
 
 

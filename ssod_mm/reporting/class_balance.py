@@ -45,11 +45,11 @@ def class_trajectories(run: RunScalars) -> list[ClassTrajectory]:
             f"the run logged no {start}<name>: its config needs model.class_balance "
             "and dict(type='ClassBalanceLogHook') in custom_hooks"
         )
-    found = [
+    trajectories = [
         ClassTrajectory(name, *(run.get(f"{key}/{name}") for key in _KEYS))
         for name in names
     ]
-    return sorted(found, key=lambda one: -one.counts[-1][1])
+    return sorted(trajectories, key=lambda trajectory: -trajectory.counts[-1][1])
 
 
 def extremes(
@@ -64,10 +64,14 @@ def extremes(
 def balance_panels(classes: Sequence[ClassTrajectory]) -> list[Panel]:
     """Thresholds and loss weights over the iterations, a curve for each class."""
     return [
-        Panel(title, label, [Curve(one.name, values(one)) for one in classes])
+        Panel(
+            title,
+            label,
+            [Curve(trajectory.name, values(trajectory)) for trajectory in classes],
+        )
         for title, label, values in (
-            ("score threshold", "threshold", lambda one: one.thresholds),
-            ("loss weight", "weight", lambda one: one.weights),
+            ("score threshold", "threshold", lambda trajectory: trajectory.thresholds),
+            ("loss weight", "weight", lambda trajectory: trajectory.weights),
         )
     ]
 
@@ -77,12 +81,12 @@ def balance_rows(classes: Sequence[ClassTrajectory]) -> list[list[str]]:
     header = ["class", "detections", "threshold", "weight"]
     return [header] + [
         [
-            one.name,
-            f"{one.counts[-1][1]:.0f}",
+            trajectory.name,
+            f"{trajectory.counts[-1][1]:.0f}",
             *(
                 f"{values[0][1]:.3f} -> {values[-1][1]:.3f}"
-                for values in (one.thresholds, one.weights)
+                for values in (trajectory.thresholds, trajectory.weights)
             ),
         ]
-        for one in classes
+        for trajectory in classes
     ]

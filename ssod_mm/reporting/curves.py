@@ -69,7 +69,7 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    labels = dict.fromkeys(one.label for panel in panels for one in panel.curves)
+    labels = dict.fromkeys(curve.label for panel in panels for curve in panel.curves)
     colours = {label: f"C{number}" for number, label in enumerate(labels)}
     figure, axes = plt.subplots(
         1, len(panels), figsize=(5.2 * len(panels), 3.8), squeeze=False

@@ -98,8 +98,8 @@ def rare_rows(
         Text cells; NaN is a dash.
     """
     return [["", "AP", "AP rare"]] + [
-        [name, _percent(one), _percent(other)]
-        for name, one, other in zip(names, overall, rare, strict=True)
+        [name, _percent(mean_all), _percent(mean_rare)]
+        for name, mean_all, mean_rare in zip(names, overall, rare, strict=True)
     ]
 
 

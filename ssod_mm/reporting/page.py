@@ -215,7 +215,7 @@ def html_page(title: str, note: str, sections: Sequence[Section]) -> str:
     return environment.from_string(_PAGE).render(
         title=title,
         note=note,
-        sections=[one for one in sections if not one.is_empty],
+        sections=[section for section in sections if not section.is_empty],
         charts=_Charts(),
         style=_STYLE,
         script=_SCRIPT,

@@ -86,8 +86,8 @@ class RunRecord:
     def models(self) -> list[str]:
         """The models that were validated, the one that counts first."""
         starts = {key.split("/")[0] for key in self.metrics}
-        own = [name for name in MODELS[:2] if name in starts]
-        return own or ([""] if self.metrics else [])
+        validated = [name for name in MODELS[:2] if name in starts]
+        return validated or ([""] if self.metrics else [])
 
     def series(self, metric: str, model: str | None = None) -> Series:
         """A validation result over the iterations; empty where there is none.
@@ -170,7 +170,7 @@ def parse_record(content: Any, source: str) -> RunRecord:
             f"{source} has version {content['schema']} of the run record, this "
             f"ssod_mm reads up to {SCHEMA_VERSION}: update it"
         )
-    known = {one.name for one in fields(RunRecord)}
+    known = {entry.name for entry in fields(RunRecord)}
     record = RunRecord(**{key: content[key] for key in known & set(content)})
     for group in (record.metrics, record.training):
         for key, series in group.items():

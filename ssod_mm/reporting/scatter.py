@@ -62,20 +62,20 @@ def plot_clouds(clouds: Sequence[Cloud], path: str | Path) -> Path:
 
 
 def correlation_rows(
-    found: Mapping[float, tuple[int, Mapping[str, tuple[float, float]]]],
+    correlations: Mapping[float, tuple[int, Mapping[str, tuple[float, float]]]],
 ) -> list[list[str]]:
     """Header and cells: how each measure correlates with the IoU.
 
     Args:
-        found: per score threshold the number of boxes, and per measure Pearson's and
-            Spearman's correlation.
+        correlations: per score threshold the number of boxes, and for each measure
+            Pearson's and Spearman's correlation.
 
     Returns:
         Text cells; a correlation that does not exist is a dash.
     """
     cells = [["", "boxes", "measure", "Pearson", "Spearman"]]
-    for score_thr, (num_boxes, measures) in found.items():
+    for score_thr, (num_boxes, measures) in correlations.items():
         for name, values in measures.items():
-            numbers = ["-" if math.isnan(one) else f"{one:.3f}" for one in values]
+            numbers = ["-" if math.isnan(value) else f"{value:.3f}" for value in values]
             cells.append([f"p >= {score_thr:g}", str(num_boxes), name, *numbers])
     return cells

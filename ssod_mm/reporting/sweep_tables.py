@@ -86,7 +86,7 @@ class SweepTable:
     def has_intervals(self) -> bool:
         """Whether a difference to the baseline has a confidence interval."""
         changes = [cell.difference for cell in self.cells.values()]
-        return any(one is not None and one.low is not None for one in changes)
+        return any(change is not None and change.low is not None for change in changes)
 
 
 def sweep_table(
@@ -117,16 +117,18 @@ def sweep_table(
     gathered: dict[tuple[str, float | None], dict[int, list[float]]] = defaultdict(
         lambda: defaultdict(list)
     )
-    for one in measurements:
-        gathered[one.row, one.column][one.fold].append(one.value)
+    for result in measurements:
+        gathered[result.row, result.column][result.fold].append(result.value)
     cells = {}
     for column in columns:
         splits = {
-            row: {fold: fmean(own) for fold, own in gathered[row, column].items()}
+            row: {fold: fmean(values) for fold, values in gathered[row, column].items()}
             for row in labels
         }
-        means = {row: summarise([*own.values()]) for row, own in splits.items()}
-        best = max((one.mean for one in means.values() if one), default=None)
+        means = {row: summarise([*by_fold.values()]) for row, by_fold in splits.items()}
+        best = max(
+            (summary.mean for summary in means.values() if summary), default=None
+        )
         for row in labels:
             place = row, column
             count = sum(map(len, gathered[place].values()))
@@ -178,7 +180,7 @@ def latex(table: SweepTable) -> str:
     lines = [
         rf"\begin{{tabular}}{{l{'c' * (len(table.columns) * (1 + has_published))}}}",
         r"\toprule",
-        " & ".join(_latex_text(one) for one in _header(table)) + r" \\",
+        " & ".join(_latex_text(text) for text in _header(table)) + r" \\",
         r"\midrule",
     ]
     for row, label in table.labels.items():

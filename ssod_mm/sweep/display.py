@@ -29,29 +29,34 @@ class Pace:
         """
         self._look_at_finished(runner)
         running = {job.folder.stage.id: job for job in runner.jobs}
-        paces = {one: job_pace(job) for one, job in running.items()}
+        paces = {stage_id: job_pace(job) for stage_id, job in running.items()}
         stages = runner.plan.stages
         known = dict(self._measured)
-        for one, pace in paces.items():
+        for stage_id, pace in paces.items():
             if pace is not None:
-                known.setdefault(stages[one].config, pace)
+                known.setdefault(stages[stage_id].config, pace)
         if not known:
             return None
         usual = statistics.mean(known.values())
         left = 0.0
-        for one, folder in runner.folders.items():
-            if one in runner.finished or folder.starts_in_vain() > runner.retries + 1:
+        for stage_id, folder in runner.folders.items():
+            if (
+                stage_id in runner.finished
+                or folder.starts_in_vain() > runner.retries + 1
+            ):
                 continue
-            rest = max(0, stages[one].max_iters - folder.iterations())
-            left += rest * (paces.get(one) or known.get(stages[one].config, usual))
+            rest = max(0, stages[stage_id].max_iters - folder.iterations())
+            left += rest * (
+                paces.get(stage_id) or known.get(stages[stage_id].config, usual)
+            )
         return left / len(runner.slots)
 
     def _look_at_finished(self, runner: LocalRunner) -> None:
-        for one in runner.finished:
-            stage = runner.plan.stages[one]
+        for stage_id in runner.finished:
+            stage = runner.plan.stages[stage_id]
             if stage.config in self._measured:
                 continue
-            record = runner.folders[one].record()
+            record = runner.folders[stage_id].record()
             if record is not None and record.iterations:
                 pace = record.wall_time_s / record.iterations
                 self._measured[stage.config] = pace
@@ -140,9 +145,9 @@ class NotingListener:
     def update(self, runner: LocalRunner) -> None:
         """Pass on, and look."""
         self.listener.update(runner)
-        found = self.look(runner)
-        if found:
-            self.event(found)
+        event = self.look(runner)
+        if event:
+            self.event(event)
 
 
 class LiveListener:

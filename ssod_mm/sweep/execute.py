@@ -100,8 +100,8 @@ def status_lines(plan: Plan, out: Path, retries: int) -> list[str]:
     """
     states = stage_states(plan, out, retries)
     lines = []
-    for one, state in states.items():
-        folder = StageFolder(plan.stages[one], out)
+    for stage_id, state in states.items():
+        folder = StageFolder(plan.stages[stage_id], out)
         note = ""
         if state in ("running", "interrupted"):
             note = f"{folder.iterations()}/{folder.stage.max_iters}"

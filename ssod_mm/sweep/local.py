@@ -101,7 +101,9 @@ class LocalRunner:
         self.listener = listener
         self.retries = retries
         self.poll_s = poll_s
-        self.folders = {one.id: StageFolder(one, out) for one in plan.stages.values()}
+        self.folders = {
+            stage.id: StageFolder(stage, out) for stage in plan.stages.values()
+        }
         self.finished: set[str] = set()
         self.jobs: list[Job] = []
         self.stop_requested = False
@@ -120,9 +122,9 @@ class LocalRunner:
             KeyboardInterrupt: after :meth:`request_stop`, all trainings are stopped.
         """
         self.finished = {
-            one
-            for one, folder in self.folders.items()
-            if not folder.is_locked() and folder.is_finished(self._is_needed(one))
+            stage_id
+            for stage_id, folder in self.folders.items()
+            if not folder.is_locked() and folder.is_finished(self._is_needed(stage_id))
         }
         try:
             while not self.stop_requested:
@@ -165,7 +167,7 @@ class LocalRunner:
         )
 
     def _reap(self) -> None:
-        for job in [one for one in self.jobs if one.process.poll() is not None]:
+        for job in [job for job in self.jobs if job.process.poll() is not None]:
             self.jobs.remove(job)
             self._judge(job)
             os.close(job.lock)
@@ -255,13 +257,13 @@ class LocalRunner:
     def _has_prospects(self) -> bool:
         """Whether something may still start here, or ends in another process."""
         hope = False
-        for one, folder in self.folders.items():
-            if one in self.finished:
+        for stage_id, folder in self.folders.items():
+            if stage_id in self.finished:
                 continue
             if folder.is_locked():
                 hope = True
-            elif folder.is_finished(self._is_needed(one)):
-                self.finished.add(one)
+            elif folder.is_finished(self._is_needed(stage_id)):
+                self.finished.add(stage_id)
                 hope = True  # what waits for it can start now
             elif self._is_startable(folder.stage):
                 hope = True

@@ -38,7 +38,7 @@ def sweep_report(plan: Plan, results: Sequence[RunResult], out: Path) -> str:
         out: its folder.
     """
     table = result_table(plan, results)
-    done = sum(one.is_finished for one in results)
+    done = sum(result.is_finished for result in results)
     note = f"{done} of {len(results)} runs finished. {time.strftime('%Y-%m-%d %H:%M')}."
     return html_page(
         plan.sweep.title,
@@ -148,13 +148,13 @@ def _by_label(
     get: Callable[[RunResult], _Measured | None],
 ) -> dict[str, list[_Measured]]:
     """What every method's runs at a ratio have; all methods, so that colours agree."""
-    found: dict[str, list[_Measured]] = {row.label: [] for row in plan.sweep.rows}
-    for one in results:
-        if one.run.percent == percent and one.record is not None:
-            value = get(one)
+    by_label: dict[str, list[_Measured]] = {row.label: [] for row in plan.sweep.rows}
+    for result in results:
+        if result.run.percent == percent and result.record is not None:
+            value = get(result)
             if value:
-                found[one.run.row.label].append(value)
-    return found
+                by_label[result.run.row.label].append(value)
+    return by_label
 
 
 def _each_ratio(plan: Plan, draw: Callable[[float | None], Chart]) -> list[Chart]:
@@ -165,7 +165,7 @@ def _curves(plan: Plan, results: Sequence[RunResult], table: SweepTable) -> Sect
     metric = plan.sweep.metric
 
     def draw(percent: float | None) -> Chart:
-        groups = _by_label(plan, results, percent, lambda one: one.curve(metric))
+        groups = _by_label(plan, results, percent, lambda result: result.curve(metric))
         return curve_chart(ratio_name(percent), table.metric, groups)
 
     note = "Mean over the folds, both phases; the band is one deviation."
@@ -174,15 +174,15 @@ def _curves(plan: Plan, results: Sequence[RunResult], table: SweepTable) -> Sect
 
 
 def _ratios(table: SweepTable) -> Section:
-    several = len([one for one in table.columns if one is not None]) > 1
+    several = len([column for column in table.columns if column is not None]) > 1
     charts = [ratio_chart(table)] if several else []
     return Section(f"{table.metric} against the label ratio", charts=charts)
 
 
 def _quality(plan: Plan, results: Sequence[RunResult]) -> Section:
     def series(key: str) -> Callable[[RunResult], Series]:
-        return lambda one: [
-            (step, 100 * value) for step, value in one.record.training.get(key, [])
+        return lambda result: [
+            (step, 100 * value) for step, value in result.record.training.get(key, [])
         ]
 
     def draw(percent: float | None) -> Chart:
@@ -197,14 +197,14 @@ def _quality(plan: Plan, results: Sequence[RunResult]) -> Section:
 
 
 def _classes(plan: Plan, results: Sequence[RunResult]) -> Section:
-    def parts(one: RunResult) -> dict[str, float] | None:
-        return one.record.per_class.get(one.model or "")
+    def parts(result: RunResult) -> dict[str, float] | None:
+        return result.record.per_class.get(result.model or "")
 
     def draw(percent: float | None) -> Chart:
         counts = [
-            one.record.class_counts
-            for one in results
-            if one.run.percent == percent and one.record is not None
+            result.record.class_counts
+            for result in results
+            if result.run.percent == percent and result.record is not None
         ]
         groups = _by_label(plan, results, percent, parts)
         return class_chart(ratio_name(percent), groups, counts)
@@ -215,11 +215,15 @@ def _classes(plan: Plan, results: Sequence[RunResult]) -> Section:
 
 
 def _thresholds(plan: Plan, results: Sequence[RunResult]) -> Section:
-    known = [one.record for one in results if one.record and one.record.iou_thresholds]
+    known = [
+        result.record
+        for result in results
+        if result.record and result.record.iou_thresholds
+    ]
     thresholds = known[0].iou_thresholds if known else []
 
-    def parts(one: RunResult) -> list[float] | None:
-        values = one.record.per_iou.get(one.model or "")
+    def parts(result: RunResult) -> list[float] | None:
+        values = result.record.per_iou.get(result.model or "")
         return None if values is None or None in values else values
 
     def draw(percent: float | None) -> Chart:
@@ -232,22 +236,24 @@ def _thresholds(plan: Plan, results: Sequence[RunResult]) -> Section:
 def _costs(plan: Plan, results: Sequence[RunResult]) -> Section:
     rows = []
     for row in plan.sweep.rows:
-        own = [one for one in results if one.run.row == row and one.is_finished]
-        if not own:
+        finished = [
+            result for result in results if result.run.row == row and result.is_finished
+        ]
+        if not finished:
             continue
-        last: list[RunRecord] = [one.record for one in own]
-        hours = sum(one.wall_time_s for one in last) / len(last) / 3600
-        pace = sum(one.wall_time_s for one in last) / sum(
-            one.iterations for one in last
+        records: list[RunRecord] = [result.record for result in finished]
+        hours = sum(record.wall_time_s for record in records) / len(records) / 3600
+        pace = sum(record.wall_time_s for record in records) / sum(
+            record.iterations for record in records
         )
-        memory = max(one.peak_memory_mb for one in last)
+        memory = max(record.peak_memory_mb for record in records)
         rows.append(
             [
                 HtmlCell(row.label, row.label),
                 _number_cell(hours),
                 _number_cell(pace, ".3f"),
                 _number_cell(memory, ".0f"),
-                HtmlCell(", ".join(sorted({one.device for one in last}))),
+                HtmlCell(", ".join(sorted({record.device for record in records}))),
             ]
         )
     header = ["method", "hours", "s / iteration", "peak memory (MiB)", "device"]
@@ -255,20 +261,20 @@ def _costs(plan: Plan, results: Sequence[RunResult]) -> Section:
 
 
 def _pictures(plan: Plan, results: Sequence[RunResult], out: Path) -> Section:
-    found: dict[str, Path] = {}
-    for one in results:
-        label = f"{one.run.row.label}, {ratio_name(one.run.percent)}"
-        folder = out / plan.stages[one.run.stages[-1]].folder / "pseudo_labels"
+    pictures: dict[str, Path] = {}
+    for result in results:
+        label = f"{result.run.row.label}, {ratio_name(result.run.percent)}"
+        folder = out / plan.stages[result.run.stages[-1]].folder / "pseudo_labels"
         drawn = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
-        if drawn and label not in found and len(found) < _MAX_PICTURES:
-            found[label] = drawn[-1]
-    return Section("Pseudo labels", "The last drawing of a run.", pictures=found)
+        if drawn and label not in pictures and len(pictures) < _MAX_PICTURES:
+            pictures[label] = drawn[-1]
+    return Section("Pseudo labels", "The last drawing of a run.", pictures=pictures)
 
 
 def _origins(results: Sequence[RunResult]) -> Section:
     rows = []
-    for one in results:
-        record = one.record
+    for result in results:
+        record = result.record
         if record is None:
             continue
         revision = str(record.git.get("revision", ""))[:10]
@@ -281,7 +287,7 @@ def _origins(results: Sequence[RunResult]) -> Section:
         splits = [f"{name} {digest[:10]}" for name, digest in record.splits.items()]
         rows.append(
             [
-                HtmlCell(one.run.name, one.run.name),
+                HtmlCell(result.run.name, result.run.name),
                 HtmlCell(record.config_sha256[:10]),
                 HtmlCell(f"{revision}{changed}"),
                 HtmlCell(", ".join(splits)),
@@ -301,7 +307,7 @@ def _commands(plan: Plan, out: Path) -> Section:
             code[run.row.label] = "\n".join(
                 f"python tools/train.py {shlex.join(command)}"
                 for command in (
-                    plan.command(plan.stages[one], out) for one in run.stages
+                    plan.command(plan.stages[stage_id], out) for stage_id in run.stages
                 )
             )
     note = "The first run of each row; another fold, seed or ratio is an option of it."

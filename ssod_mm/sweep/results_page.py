@@ -37,11 +37,11 @@ def comparison_cells(
         baseline: key of the row that gains refer to; its first model counts.
     """
     rows, compared = [], None
-    for one in results:
-        own = _model_rows(one)
-        if one.run.row.key == baseline:
-            compared = own[0]
-        rows += own
+    for result in results:
+        model_rows = _model_rows(result)
+        if result.run.row.key == baseline:
+            compared = model_rows[0]
+        rows += model_rows
     return result_rows(rows, compared)
 
 
@@ -76,18 +76,20 @@ def comparison_panels(results: Sequence[RunResult], metric: str) -> list[Panel]:
 
     def curves(key: str, factor: float = 1.0) -> list[Curve]:
         return [
-            Curve(one.run.row.label, _scaled(one.training_curve(key), factor))
-            for one in results
+            Curve(result.run.row.label, _scaled(result.training_curve(key), factor))
+            for result in results
         ]
 
-    detection = [Curve(one.run.row.label, one.curve(metric)) for one in results]
+    detection = [
+        Curve(result.run.row.label, result.curve(metric)) for result in results
+    ]
     panels = [
         Panel("Detection, of the teacher where there is one", "AP (%)", detection),
         Panel("Pseudo labels: precision", "%", curves("pseudo_precision", 100)),
         Panel("Pseudo labels: recall", "%", curves("pseudo_recall", 100)),
         Panel("Training loss", "loss", curves("loss")),
     ]
-    return [panel for panel in panels if any(one.points for one in panel.curves)]
+    return [panel for panel in panels if any(curve.points for curve in panel.curves)]
 
 
 def _scaled(series: Series, factor: float) -> Series:
@@ -105,9 +107,9 @@ def last_drawing(
         out: its folder.
         first_choice: key of the row to take it from; another row's where it drew none.
     """
-    keys = sorted(results, key=lambda one: one.run.row.key != first_choice)
-    for one in keys:
-        folder = out / plan.stages[one.run.stages[-1]].folder / "pseudo_labels"
+    ordered = sorted(results, key=lambda result: result.run.row.key != first_choice)
+    for result in ordered:
+        folder = out / plan.stages[result.run.stages[-1]].folder / "pseudo_labels"
         pictures = sorted(folder.glob("*.png"))
         if pictures:
             return pictures[-1]
@@ -118,8 +120,8 @@ def training_minutes(results: Sequence[RunResult]) -> float:
     """Minutes of all trainings together, shared first phases once."""
     seconds = {
         stage: record.wall_time_s
-        for one in results
-        for stage, record in zip(one.run.stages, one.records, strict=True)
+        for result in results
+        for stage, record in zip(result.run.stages, result.records, strict=True)
         if record is not None
     }
     return sum(seconds.values()) / 60
@@ -165,7 +167,9 @@ def early_table(
         if told or not runner.finished.issuperset(wanted):
             return None
         told = True
-        results = [one for one in collect(plan, out) if one.run.row.key in keys]
+        results = [
+            result for result in collect(plan, out) if result.run.row.key in keys
+        ]
         cells = comparison_cells(results, plan.sweep.baseline)
         return "the first results\n" + terminal_table(cells, plan.sweep.title)
 

@@ -12,17 +12,19 @@ from ssod_mm.sweep.local import Slot
 def gpu_numbers(given: str | None) -> list[str]:
     """GPUs to use; none on a machine without."""
     if given is not None:
-        return [one.strip() for one in given.split(",") if one.strip()]
+        return [number.strip() for number in given.split(",") if number.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [one for one in visible.split(",") if one.strip() not in ("", "-1")]
+        return [
+            number for number in visible.split(",") if number.strip() not in ("", "-1")
+        ]
     try:
-        found = subprocess.run(
+        listing = subprocess.run(
             ["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=60
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [str(n) for n, line in enumerate(found.splitlines()) if "GPU " in line]
+    return [str(n) for n, line in enumerate(listing.splitlines()) if "GPU " in line]
 
 
 def make_slots(

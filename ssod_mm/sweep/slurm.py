@@ -84,13 +84,13 @@ def submit(
     earlier: list[str] = []
     queue = queued_jobs() if settings.cluster == "slurm" else set()
     for level in levels(plan):
-        noted = {one.id: _noted_job(one, out) for one in level}
-        waiting = {one: job for one, job in noted.items() if job in queue}
+        noted = {stage.id: _noted_job(stage, out) for stage in level}
+        waiting = {stage_id: job for stage_id, job in noted.items() if job in queue}
         earlier += sorted({job.split("_")[0] for job in waiting.values()})
         stages = [
-            one
-            for one in level
-            if one.id not in waiting and _is_wanted(one, plan, out, retries)
+            stage
+            for stage in level
+            if stage.id not in waiting and _is_wanted(stage, plan, out, retries)
         ]
         if not stages:
             continue
@@ -104,9 +104,9 @@ def submit(
             with executor.batch():
                 batch = [
                     executor.submit(
-                        _job_of(plan, one, out, commander, settings, retries)
+                        _job_of(plan, stage, out, commander, settings, retries)
                     )
-                    for one in stages
+                    for stage in stages
                 ]
         except submitit.core.utils.FailedJobError as error:
             raise UserError(f"--slurm: {error}") from error
@@ -127,11 +127,15 @@ def levels(plan: Plan) -> list[list[Stage]]:
     """The stages that need nobody, then those that need only them, and so on."""
     depth: dict[str, int] = {}
     for stage in plan.stages.values():
-        depth[stage.id] = 1 + max((depth[one] for one in stage.teachers), default=-1)
-    found: list[list[Stage]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+        depth[stage.id] = 1 + max(
+            (depth[teacher_id] for teacher_id in stage.teachers), default=-1
+        )
+    by_depth: list[list[Stage]] = [
+        [] for _ in range(max(depth.values(), default=-1) + 1)
+    ]
     for stage in plan.stages.values():
-        found[depth[stage.id]].append(stage)
-    return found
+        by_depth[depth[stage.id]].append(stage)
+    return by_depth
 
 
 def queued_jobs() -> set[str]:
@@ -187,7 +191,7 @@ def _job_of(
     return StageJob(
         stage,
         out,
-        [plan.stages[one] for one in stage.teachers],
+        [plan.stages[teacher_id] for teacher_id in stage.teachers],
         commander(stage, False, num_processes),
         commander(stage, True, num_processes),
         retries,

@@ -166,9 +166,9 @@ class StageFolder:
 
     def iterations(self) -> int:
         """Iterations done, as far as the log tells, or else the last checkpoint."""
-        found = _PROGRESS.findall(self._log_end())
-        if found:
-            return int(found[-1][0])
+        progress = _PROGRESS.findall(self._log_end())
+        if progress:
+            return int(progress[-1][0])
         saved = _SAVED.search(self.marker())
         return int(saved[1]) if saved else 0
 
@@ -221,7 +221,9 @@ def stage_states(plan: Plan, out: Path, retries: int) -> dict[str, str]:
             state = "finished"
         elif folder.starts_in_vain() > retries:
             state = "failed"
-        elif any(states[one] in ("failed", "blocked") for one in stage.teachers):
+        elif any(
+            states[teacher_id] in ("failed", "blocked") for teacher_id in stage.teachers
+        ):
             state = "blocked"
         else:
             state = "interrupted" if folder.log.is_file() else "waiting"
@@ -232,12 +234,12 @@ def stage_states(plan: Plan, out: Path, retries: int) -> dict[str, str]:
 def outdated_folders(plan: Plan, out: Path) -> list[Path]:
     """Folders of trainings whose config has changed since; they are never counted."""
     names = {stage.name for stage in plan.stages.values()}
-    found = []
+    folders = []
     for note in sorted(out.glob("*/stage.json")):
         content = _read_json(note) or {}
         if content.get("id") not in plan.stages and content.get("name") in names:
-            found.append(note.parent)
-    return found
+            folders.append(note.parent)
+    return folders
 
 
 def other_settings(folder: Path, plan: Plan) -> str:
