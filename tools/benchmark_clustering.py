@@ -16,7 +16,7 @@ sorting, greedy NMS and the search for what suppressed each. Timed of matching i
 choice of each anchor's level and of its partner there. What comes before (the network,
 comparing scores with tau, decoding boxes, mapping anchors to the other view) is not
 timed: detection without clusters needs all but the last as well. The share of a
-training step is measured by `tools/benchmark_step.py`.
+training step is measured by `tools/profile_step.py`.
 
 Beside it the time of `mmcv.ops.batched_nms` on the same candidates, which gives the
 kept boxes alone. Medians over the rounds, after a warm-up, waiting for the device.
