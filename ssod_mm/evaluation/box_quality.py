@@ -17,7 +17,7 @@ from ssod_mm.structures import class_probabilities
 
 @dataclass(frozen=True)
 class BoxQuality:
-    """Detections of many images, each with its IoU and what the detector says of it.
+    """Detections of many images, each with its IoU and the detector's scores.
 
     Attributes:
         ious: (N,) largest IoU with a true box of the same class and image; 0 where

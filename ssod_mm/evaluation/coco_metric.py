@@ -50,7 +50,7 @@ class CocoBreakdown:
 
 
 def coco_breakdown(evaluator: Any, classes: tuple[str, ...]) -> CocoBreakdown:
-    """The parts of what an evaluator has accumulated, of all sizes together.
+    """AP by class and by threshold of an evaluator, over objects of all sizes.
 
     Args:
         evaluator: a ``COCOeval`` after ``accumulate``.
@@ -72,7 +72,7 @@ def coco_breakdown(evaluator: Any, classes: tuple[str, ...]) -> CocoBreakdown:
 
 @contextlib.contextmanager
 def coco_evaluator(evaluator: Callable[..., Any]) -> Iterator[None]:
-    """Let mmdet's ``CocoMetric`` evaluate with another ``COCOeval`` class meanwhile."""
+    """Let mmdet's ``CocoMetric`` use another ``COCOeval`` class within a ``with``."""
     stock = coco_metric.COCOeval
     coco_metric.COCOeval = evaluator
     try:

@@ -55,7 +55,7 @@ def to_picture(
 
 
 def legible_scale(picture: np.ndarray) -> int:
-    """The whole factor that makes the long side at least ``MIN_LONG_SIDE`` pixels."""
+    """Integer factor that makes the long side at least ``MIN_LONG_SIDE`` pixels."""
     return max(1, -(-MIN_LONG_SIDE // max(picture.shape[:2])))
 
 
@@ -81,7 +81,7 @@ def draw_boxes(
         boxes_N4: (N, 4) xyxy in pixels of the picture; boxes without area are left out.
         captions: N texts; an empty one is not drawn.
         colours: one for all boxes, or N.
-        thickness: of the lines, in pixels.
+        thickness: thickness of the lines, in pixels.
 
     Returns:
         The same picture.
@@ -103,7 +103,7 @@ def draw_boxes(
 def _write(
     picture: np.ndarray, text: str, corner: tuple[int, int], ground: Colour
 ) -> None:
-    """Text on a filled ground, above the corner or, at the border, below it."""
+    """Write text on a filled ground above the corner or, at the border, below it."""
     (width, height), base = cv2.getTextSize(text, _FONT, 0.42, 1)
     x = int(np.clip(corner[0], 0, max(picture.shape[1] - width - 2, 0)))
     y = corner[1] if corner[1] >= height + base else corner[1] + height + base
@@ -208,7 +208,7 @@ def draw_detections(
         prediction: with ``pred_instances`` in pixels of the image.
         classes: names behind the labels.
         score_thr: least class probability to draw, in [0, 1].
-        target: the file to write, of the same format; folders are made.
+        target: the file to write, of the same format; missing folders are created.
     """
     picture = detections_picture(source, prediction, classes, score_thr)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -61,7 +61,7 @@ class PseudoLabelCounts:
 def greedy_match(ious_PT: Tensor, scores_P: Tensor, iou_thr: float) -> Tensor:
     """Match boxes to truth: highest score first, each takes its best free truth.
 
-    Solved without a loop over boxes: every box proposes to its best truth, a truth
+    There is no loop over boxes: every box proposes to its best truth, a truth
     keeps the proposer of the highest score, the refused ones propose to their next
     best, until nobody is refused. As all truths rank the boxes alike, this ends in
     exactly the matching of the sequential rule.
@@ -89,7 +89,7 @@ def greedy_match(ious_PT: Tensor, scores_P: Tensor, iou_thr: float) -> Tensor:
     while True:
         best_P, choice_P = open_PT.max(dim=1)
         proposes_P = best_P > 0
-        # those who have nobody left propose to a truth that does not exist
+        # boxes without a truth left propose to a truth that does not exist
         choice_P = torch.where(proposes_P, choice_P, num_truths)
         keeper_T = rank_P.new_full((num_truths + 1,), num_boxes)
         keeper_T.scatter_reduce_(0, choice_P, rank_P, reduce="amin")

@@ -77,7 +77,7 @@ def voc_average_precision(
 class Voc07Metric(BaseMetric):
     """VOC-style mAP at one IoU threshold, from a COCO-format json.
 
-    Use it besides ``FastCocoMetric``, whose AP (mean over ten IoU thresholds) is what
+    Use it beside ``FastCocoMetric``, whose AP (mean over ten IoU thresholds) is what
     papers on semi-supervised detection report for VOC. Results:
     ``voc07/mAP_11points`` or ``voc07/mAP_area``. Annotations with ``difficult``,
     ``ignore`` or ``iscrowd`` set are ignored.

@@ -33,7 +33,8 @@ def anchor_levels(
         boxes_M4: (M, 4) xyxy in pixels.
         base_size: side in pixels of the smallest anchor of level 0, S > 0.
         num_levels: L.
-        nearest: round to the nearest level in place of down.
+        nearest: whether to round to the nearest level; otherwise the level is rounded
+            down.
 
     Returns:
         (M,) int64 in [0, L).
@@ -84,7 +85,8 @@ def match_anchors(
     best_M = boxes.new_full((len(boxes),), -1.0)
     which_M = torch.zeros_like(levels_M)
     column_M, row_M = torch.zeros_like(best_M), torch.zeros_like(best_M)
-    # By base anchor, with rows of M: faster than by (M, A, 4), and the first one wins.
+    # One base anchor after the other is faster than a tensor (M, A, 4), and lets the
+    # first of equal anchors win.
     num_base = base_LA4.shape[1]
     for number in range(num_base):
         column, width = axes[0].nearest(number)
@@ -106,11 +108,11 @@ class _Axis:
     """Boxes and base anchors along one axis, for :func:`match_anchors`.
 
     Args:
-        boxes_M4: as there.
-        levels_M: as there.
-        base_LA4: as there.
-        strides_L2: as there.
-        sizes_L2: as there.
+        boxes_M4: as in :func:`match_anchors`, and so are the next three.
+        levels_M: levels.
+        base_LA4: base anchors.
+        strides_L2: distances of grid points.
+        sizes_L2: sizes of the grids.
         axis: 0 for x, 1 for y.
     """
 

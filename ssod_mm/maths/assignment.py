@@ -31,8 +31,8 @@ class AssignRule:
             the first of them.
         ignore_iof_thr: candidates that lie in ignored boxes by more than this share
             are neither foreground nor background; 0 or less: none are.
-        ignore_wrt_candidates: the share is that of the candidate's area, else that of
-            the ignored box's area.
+        ignore_wrt_candidates: whether the share is that of the candidate's area;
+            otherwise it is that of the ignored box's area.
         ignore_without_boxes: ignored boxes count in images without other boxes too,
             which MMDetection's own assigner leaves out.
     """
@@ -52,9 +52,10 @@ class SampleRule:
     """How many candidates of an image are sampled; the names are MMDetection's.
 
     Attributes:
-        num: candidates of an image at most.
-        num_pos: foreground ones among them at most.
-        neg_pos_ub: background ones for each foreground one at most; negative: any.
+        num: most candidates of an image.
+        num_pos: most foreground candidates among them.
+        neg_pos_ub: most background candidates for each foreground candidate; a
+            negative number sets no bound.
     """
 
     num: int
@@ -113,7 +114,7 @@ def assign_max_iou(
         rule: the thresholds.
         ignored_BK4: ignored boxes (B, K, 4), padded; None without any.
         ignored_real_BK: which of them are boxes.
-        valid_BN: (B, N) which candidates take part; None: all.
+        valid_BN: (B, N) which candidates take part; None for all.
         max_pairs: images are treated together up to this many pairs of a box and a
             candidate; bounds the memory at about 30 bytes each.
 

@@ -89,7 +89,7 @@ def nms_clusters(
         claimed = _first_claim(boxes, undecided, group, kept_GS, iou_thr, max_pairs)
         owner_N[undecided] = claimed
         kept = kept_GS[kept_GS >= 0]
-        owner_N[kept] = kept  # also those without area, which claim nothing
+        owner_N[kept] = kept  # a box without area claims nothing, not even itself
         undecided = undecided[owner_N[undecided] < 0]
     kept_K = by_score[owner_N[by_score] == by_score]
     number_N = torch.full_like(groups_N, -1)
@@ -124,7 +124,7 @@ def _kept_of_first(
     slots_GS[group[in_block], place[in_block]] = undecided[in_block]
     kept_GS = slots_GS >= 0
     rows = max(1, max_pairs // size**2)
-    for part in range(0, num_groups, rows):  # one part unless groups are very many
+    for part in range(0, num_groups, rows):  # a single part, but for very many groups
         piece = slice(part, part + rows)
         kept_GS[piece] = _greedy(
             boxes[slots_GS[piece].clamp(min=0)], kept_GS[piece], iou_thr

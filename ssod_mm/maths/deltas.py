@@ -1,4 +1,4 @@
-"""Boxes from and to deltas of candidates, with the constants on the device.
+"""Encodes boxes as deltas of candidates and back, with the constants on the device.
 
 The parametrisation of R-CNN: shift of the centre in extents of the candidate, and the
 logarithm of the ratio of extents.
@@ -17,8 +17,8 @@ def encode_deltas(
     Args:
         priors_N4: (..., 4) xyxy, of positive extents.
         boxes_N4: (..., 4) xyxy, of positive extents.
-        means_4: subtracted from the deltas.
-        stds_4: that the deltas are then divided by.
+        means_4: means, which are subtracted from the deltas.
+        stds_4: standard deviations, by which the deltas are then divided.
 
     Returns:
         (..., 4) float32: dx, dy, dw, dh.
@@ -38,7 +38,7 @@ def decode_deltas(
     stds_4: Tensor,
     max_log_ratio: float,
 ) -> Tensor:
-    """Boxes that deltas make of candidates, not clipped.
+    """Boxes that follow from candidates and their deltas, not clipped.
 
     Args:
         priors_N4: (..., 4) xyxy, of a shape that broadcasts with the deltas.

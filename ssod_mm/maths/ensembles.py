@@ -17,7 +17,7 @@ def member_matches(
     num_members: int,
     iou_thr: float = 0.5,
 ) -> tuple[Tensor, Tensor]:
-    """Each detector's own version of the kept boxes.
+    """Each detector's version of the kept boxes.
 
     A detector's version of a kept box is its highest-scoring box of that class with an
     IoU of at least ``iou_thr``.

@@ -39,7 +39,7 @@ def _bounds(limit: Limit) -> tuple[float, float]:
 
 
 class _InwardClamp(torch.autograd.Function):
-    """A clamp that beyond its limits keeps the gradients that lead back."""
+    """A clamp that keeps those gradients beyond its limits that lead back inside."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, low: float, high: float) -> Tensor:

@@ -124,7 +124,7 @@ def decode_sides(
         places_N4 = logits_N4K.argmax(-1)
         places_N4 = places_N4 + offsets_N4K.gather(-1, places_N4[..., None])[..., 0]
     else:
-        # Normalised by way of logarithms: all of them may be tiny.
+        # Logarithms are normalised, because all probabilities may be tiny.
         log_p_N4K = functional.logsigmoid(_full_precision(logits_N4K))
         index_K = torch.arange(num_intervals, device=boxes.device)
         places_N4 = (log_p_N4K.softmax(-1) * (index_K + offsets_N4K)).sum(-1)

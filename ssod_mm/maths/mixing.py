@@ -55,8 +55,8 @@ def placed_views(
 ) -> tuple[Tensor, Tensor]:
     """Views drawn through their homographies on canvases of the batch's size.
 
-    Bilinear; what a pixel takes from beyond the edge of a view is the edge's colour,
-    not the padding.
+    Interpolation is bilinear. What a pixel takes from beyond the edge of a view is the
+    edge's colour, not the padding.
 
     Args:
         images_NCHW: padded views, N x 3 x H x W.
@@ -106,12 +106,12 @@ def mosaics(images_NCHW: Tensor, matrices_N33: Tensor, sizes_N2: Tensor) -> Tens
 
 
 def overlaid(images_NCHW: Tensor, partners_N: Tensor, shares_N: Tensor) -> Tensor:
-    """Each view with another one on top: ``share * own + (1 - share) * partner``.
+    """Each view with its partner on top: ``share * view + (1 - share) * partner``.
 
     Args:
         images_NCHW: padded views.
         partners_N: index of the other view.
-        shares_N: share of a view in its own mixed image, in [0, 1]; 1 leaves it alone.
+        shares_N: share of a view in its mixed image, in [0, 1]; 1 leaves it alone.
 
     Returns:
         (N, C, H, W).

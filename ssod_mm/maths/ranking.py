@@ -91,7 +91,7 @@ def rank_matching(
         temperature: T > 0.
 
     Returns:
-        (K,), not negative up to rounding; 0 for clusters of one or no candidate and
+        (K,), not negative up to rounding; 0 for clusters of at most one candidate and
         where both distributions agree.
 
     Raises:

@@ -31,13 +31,13 @@ Chart = dict[str, Any]
 
 
 def marker_style(number: int) -> Chart:
-    """Colour and symbol of the row with a number; none alike among the first 32."""
+    """Colour and symbol of a row by its number; the first 32 all differ."""
     again, colour = divmod(number, len(COLOURS))
     return {"color": COLOURS[colour], "symbol": SYMBOLS[again % len(SYMBOLS)]}
 
 
 def line_style(number: int, dash: str = "solid") -> Chart:
-    """Colour and dash of the row with a number; none alike among the first 16."""
+    """Colour and dash of a row by its number; the first 16 all differ."""
     again, colour = divmod(number, len(COLOURS))
     return {"color": COLOURS[colour], "dash": DASHES[dash][again % 2]}
 
@@ -50,7 +50,7 @@ def band(runs: Sequence[Series]) -> tuple[list[int], list[float], list[float]]:
             out.
 
     Returns:
-        Iterations, means, deviations (0 of a single run); at most 250, evenly spaced.
+        Iterations, means, deviations (0 for a single run); at most 250, evenly spaced.
     """
     by_step: dict[int, list[float]] = defaultdict(list)
     known = [[(s, v) for s, v in run if math.isfinite(v)] for run in runs]
@@ -132,7 +132,7 @@ def class_chart(
     """AP of each class against the number of its labelled boxes, means over folds.
 
     Args:
-        title: of the chart.
+        title: title of the chart.
         groups: by method, AP in [0, 1] of each class in every run.
         counts: labelled boxes of each class in every split.
     """
@@ -181,7 +181,7 @@ def iou_chart(
     """AP at each IoU threshold, means over folds.
 
     Args:
-        title: of the chart.
+        title: title of the chart.
         thresholds: the thresholds.
         groups: by method, AP in [0, 1] at each threshold in every run.
     """

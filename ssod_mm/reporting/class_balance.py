@@ -30,7 +30,7 @@ class ClassTrajectory:
 
 
 def class_trajectories(run: RunScalars) -> list[ClassTrajectory]:
-    """The classes of a run, the most often found one first.
+    """The classes of a run, beginning with the one that is detected most often.
 
     Args:
         run: what was logged.
@@ -55,7 +55,7 @@ def class_trajectories(run: RunScalars) -> list[ClassTrajectory]:
 def extremes(
     classes: Sequence[ClassTrajectory], num_each: int
 ) -> list[ClassTrajectory]:
-    """The most and the least often found ones, ``num_each`` of both at most."""
+    """The ``num_each`` classes with the most and with the fewest detections."""
     if len(classes) <= 2 * num_each:
         return list(classes)
     return [*classes[:num_each], *classes[len(classes) - num_each :]]

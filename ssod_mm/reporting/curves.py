@@ -17,7 +17,7 @@ class Curve:
 
     Attributes:
         label: name in the legend.
-        points: pairs of, mostly, iteration and value; an empty curve is left out.
+        points: pairs of x (mostly the iteration) and value; an empty curve is left out.
     """
 
     label: str
@@ -42,10 +42,10 @@ class Panel:
 
 
 def averaged(series: Series, num_points: int) -> Series:
-    """A series as means of stretches of equally many values, for a calmer line.
+    """Means over equally long stretches of a series, for a calmer line.
 
     Args:
-        series: of any length; values that are not finite are left out.
+        series: a series of any length; values that are not finite are left out.
         num_points: at most so many remain, each at the last iteration of its stretch.
     """
     known = [(step, value) for step, value in series if math.isfinite(value)]
@@ -59,7 +59,7 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
 
     Args:
         panels: at least one.
-        path: PNG file to write; folders are made.
+        path: PNG file to write; missing folders are created.
 
     Returns:
         The path.

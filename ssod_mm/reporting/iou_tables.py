@@ -58,8 +58,8 @@ def iou_panel(
     """A plot of the runs over the thresholds, in percent.
 
     Args:
-        title: of the plot.
-        ylabel: of the values.
+        title: title of the plot.
+        ylabel: name of the values.
         thresholds: IoU thresholds.
         curves: the runs; NaN is left out.
 
@@ -90,7 +90,7 @@ def rare_rows(
     """Header and cells: AP of all and of the rare classes, in percent.
 
     Args:
-        names: of the runs.
+        names: names of the runs.
         overall: AP of all classes, in [0, 1].
         rare: AP of the rare ones.
 

@@ -141,8 +141,8 @@ class HtmlCell:
     Attributes:
         text: what the reader sees.
         value: what the column is sorted by; None comes last.
-        detail: smaller text behind.
-        is_best: whether it stands out.
+        detail: smaller text after it.
+        is_best: whether the cell stands out.
     """
 
     text: str
@@ -158,8 +158,8 @@ class Section:
     Attributes:
         title: heading.
         note: a sentence below it.
-        header: of the table.
-        rows: of the table; no table without.
+        header: header of the table.
+        rows: rows of the table; without rows there is no table.
         charts: drawn two in a line; those without data are left out.
         pictures: image files by caption; they are copied into the page.
         code: lines to be copied, by caption.
@@ -185,13 +185,13 @@ class Section:
 
 
 class _Charts:
-    """The charts of a page, each with an id of its own."""
+    """The charts of a page, each with its id."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, Chart] = {}
 
     def add(self, chart: Chart) -> str:
-        """Take a chart; its id."""
+        """Take a chart and return its id."""
         name = f"chart{len(self.by_id)}"
         self.by_id[name] = chart
         return name

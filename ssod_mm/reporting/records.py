@@ -27,28 +27,28 @@ class RunRecord:
     """What a run was and what came out of it.
 
     Attributes:
-        name: of its config, without folder and ending.
+        name: name of its config, without folder and ending.
         config_sha256: hash of the resolved config, see ``ssod_mm/cli/fingerprint.py``.
         command: program and arguments of the last start.
         fold: number of the label split; None where the config has none.
         percent: labelled images in percent; None where the config has none.
-        seed: of the run.
+        seed: seed of the run.
         git: ``revision`` and ``changed`` (whether files differed from it); empty
             outside a checkout.
         splits: sha256 of every annotation file of the training, by file name.
-        versions: of Python and the packages that matter.
+        versions: versions of Python and the packages that matter.
         device: name of the GPU or the CPU.
-        num_processes: that trained together.
+        num_processes: number of processes that trained together.
         state: "running" or "finished".
-        iterations: done so far.
-        max_iters: of the whole training.
+        iterations: number of iterations done so far.
+        max_iters: number of iterations of the whole training.
         wall_time_s: seconds in the training loop, over all starts.
         peak_memory_mb: largest memory of a process, of the GPU where there is one.
         metrics: validation results over the iterations, in [0, 1], keyed as logged.
         training: losses and pseudo-label figures over the iterations.
         per_class: AP of each class at the last validation, by model.
         per_iou: AP at each threshold of ``iou_thresholds``, by model.
-        iou_thresholds: of ``per_iou``.
+        iou_thresholds: IoU thresholds of ``per_iou``.
         class_counts: labelled boxes of each class in the training.
         schema: version of this layout.
     """

@@ -32,7 +32,7 @@ def plot_clouds(clouds: Sequence[Cloud], path: str | Path) -> Path:
 
     Args:
         clouds: at least one.
-        path: PNG file to write; folders are made.
+        path: PNG file to write; missing folders are created.
 
     Returns:
         The path.

@@ -16,7 +16,7 @@ class Summary:
 
     Attributes:
         mean: their mean.
-        std: their sample deviation, by n - 1; None of a single one.
+        std: their sample deviation, by n - 1; None for a single value.
         num: how many there are.
     """
 
@@ -48,7 +48,7 @@ class Difference:
 
 
 def summarise(values: Sequence[float]) -> Summary | None:
-    """Mean and deviation; None of nothing."""
+    """Mean and deviation; None where there is no value."""
     if not values:
         return None
     spread = statistics.stdev(values) if len(values) > 1 else None
@@ -65,7 +65,7 @@ def paired_difference(
     Args:
         ours: value of each split.
         theirs: value of each split.
-        confidence: of the interval, in (0, 1).
+        confidence: confidence level of the interval, in (0, 1).
 
     Returns:
         None where they have no split in common.

@@ -44,7 +44,7 @@ class Cell:
 
     Attributes:
         summary: over the folds; None where nothing was measured.
-        difference: against the baseline on the folds that both have; None of the
+        difference: against the baseline on the folds that both have; None for the
             baseline itself.
         published: the number of the paper, in percent.
         published_in: the paper's table that has it, or "".
@@ -111,7 +111,7 @@ def sweep_table(
         baseline: key of the row to compare with.
         published: numbers of papers, in percent; they never enter a mean.
         published_in: the papers' tables that have them.
-        num_planned: runs of each cell; what lacks is marked.
+        num_planned: planned runs of each cell; missing ones are marked.
         metric: name of the values.
     """
     gathered: dict[tuple[str, float | None], dict[int, list[float]]] = defaultdict(
@@ -230,8 +230,8 @@ def as_csv(table: SweepTable) -> str:
 def difference_rows(table: SweepTable) -> list[list[str]]:
     """Header and cells: each row against the baseline, with 95 % intervals.
 
-    Nothing where no row has two folds in common with the baseline: the gains stand in
-    the first table.
+    The list is empty where no row has two folds in common with the baseline; the gains
+    then stand in the first table alone.
     """
     if table.baseline is None or not table.has_intervals:
         return []

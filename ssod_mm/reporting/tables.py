@@ -30,7 +30,7 @@ def result_rows(
 
     Args:
         rows: the results.
-        baseline: the row that gains refer to; its own gain is empty.
+        baseline: the row that gains refer to; its gain is empty.
 
     Returns:
         Text cells; values that were not measured are a dash.

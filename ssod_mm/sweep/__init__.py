@@ -1,1 +1,1 @@
-"""Many trainings from one file: planned, run, resumed, counted; loads no torch."""
+"""Plans, runs, resumes and counts many trainings from one file; loads no torch."""

@@ -1,4 +1,4 @@
-"""What the sweep command does beside training, each as a text or a file."""
+"""The actions of the sweep command beside training: each gives a text or a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def outdated_lines(plan: Plan, out: Path) -> list[str]:
 
 
 def set_runs_aside(plan: Plan, out: Path, names: Sequence[str]) -> list[str]:
-    """Set the results of some runs aside; a line about each.
+    """Set the results of some runs aside and return a line about each.
 
     Raises:
         UserError: no such run, or a process trains it.
@@ -59,8 +59,8 @@ def table_text(plan: Plan, out: Path, form: str) -> str:
     """The table of the finished runs.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
         form: one of ``FORMATS``.
     """
     table = result_table(plan, collect(plan, out))

@@ -16,7 +16,7 @@ from ssod_mm.sweep.local import Job, Listener, LocalRunner
 
 
 class Pace:
-    """Seconds per iteration of the configs, from what ended and what runs."""
+    """Seconds per iteration of each config, from finished and running trainings."""
 
     def __init__(self) -> None:
         self._measured: dict[str, float] = {}
@@ -24,8 +24,7 @@ class Pace:
     def seconds_left(self, runner: LocalRunner) -> float | None:
         """Seconds until a runner's sweep ends; None while nothing tells the pace.
 
-        What waits is shared among the slots; which training needs which is not
-        looked at.
+        Waiting trainings are shared among the slots, as if none needed another.
         """
         self._look_at_finished(runner)
         running = {job.folder.stage.id: job for job in runner.jobs}
@@ -82,7 +81,7 @@ def duration(seconds: float | None) -> str:
 
 
 class PlainListener:
-    """Whole lines, for logs: each event, and a summary every so often.
+    """Writes whole lines, for logs: each event, and a summary every so often.
 
     Args:
         write: takes a line.

@@ -21,8 +21,8 @@ def train_commander(plan: Plan, out: Path, tools: Path) -> Commander:
     """Makes the command lines of a sweep's trainings.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
         tools: folder of ``train.py`` and ``dist_train.sh``.
     """
 
@@ -75,10 +75,10 @@ def run_until_done(runner: LocalRunner) -> dict[str, str]:
 
 
 def set_aside(plan: Plan, out: Path) -> list[Path]:
-    """Move the folders of all trainings away, or none.
+    """Move the folders of all trainings away; if one cannot be moved, move none.
 
     Returns:
-        Where those lie now that there were.
+        Where the folders that existed lie now.
 
     Raises:
         UserError: a process trains in one of them.
@@ -94,8 +94,8 @@ def status_lines(plan: Plan, out: Path, retries: int) -> list[str]:
     """The state of every training, and a line that counts them.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
         retries: see ``stage_states``.
     """
     states = stage_states(plan, out, retries)

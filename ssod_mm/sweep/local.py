@@ -58,7 +58,7 @@ class Job:
 
 
 class Listener(Protocol):
-    """Who is told what happens."""
+    """Is told what happens."""
 
     def event(self, text: str) -> None:
         """Something began or ended."""
@@ -75,8 +75,8 @@ class LocalRunner:
     """Trains what a plan still lacks; any number of them may share a folder.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
         slots: where trainings run, one at a time in each.
         commander: makes the command lines.
         listener: is told what happens.
@@ -207,7 +207,7 @@ class LocalRunner:
                 return
 
     def _start_next(self, slot: Slot) -> bool:
-        """Start the first training that can be started; whether there was one."""
+        """Start the first training that can start; return whether there was one."""
         for stage in self.plan.stages.values():
             folder = self.folders[stage.id]
             if not self._is_startable(stage):
@@ -271,6 +271,6 @@ class LocalRunner:
 
 
 def _signal_group(process: subprocess.Popen, number: int) -> None:
-    """Signal a process and its children, gone or not."""
+    """Signal a process and its children; those that are gone do no harm."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

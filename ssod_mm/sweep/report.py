@@ -33,9 +33,9 @@ def sweep_report(plan: Plan, results: Sequence[RunResult], out: Path) -> str:
     """The page of a sweep.
 
     Args:
-        plan: of the sweep.
-        results: of its runs, see ``collect``.
-        out: its folder.
+        plan: the sweep's trainings.
+        results: results of its runs, see ``collect``.
+        out: output folder of the sweep.
     """
     table = result_table(plan, results)
     done = sum(result.is_finished for result in results)
@@ -147,7 +147,10 @@ def _by_label(
     percent: float | None,
     get: Callable[[RunResult], _Measured | None],
 ) -> dict[str, list[_Measured]]:
-    """What every method's runs at a ratio have; all methods, so that colours agree."""
+    """What the runs at a ratio have, by method.
+
+    All methods are in it, so that the colours of the charts agree.
+    """
     by_label: dict[str, list[_Measured]] = {row.label: [] for row in plan.sweep.rows}
     for result in results:
         if result.run.percent == percent and result.record is not None:

@@ -33,7 +33,7 @@ def comparison_cells(
     """Header and cells: a line for each run, two where teacher and student count.
 
     Args:
-        results: of the runs.
+        results: results of the runs.
         baseline: key of the row that gains refer to; its first model counts.
     """
     rows, compared = [], None
@@ -70,7 +70,7 @@ def comparison_panels(results: Sequence[RunResult], metric: str) -> list[Panel]:
     """AP, loss and pseudo-label quality, counted from the start of the first phase.
 
     Args:
-        results: of the runs.
+        results: results of the runs.
         metric: key of the validation result, without the model.
     """
 
@@ -102,9 +102,9 @@ def last_drawing(
     """The latest picture of pseudo labels, or None where there is none.
 
     Args:
-        plan: of the sweep.
-        results: of its runs.
-        out: its folder.
+        plan: the sweep's trainings.
+        results: results of its runs.
+        out: output folder of the sweep.
         first_choice: key of the row to take it from; another row's where it drew none.
     """
     ordered = sorted(results, key=lambda result: result.run.row.key != first_choice)
@@ -134,7 +134,7 @@ def comparison_page(
 
     Args:
         title: heading.
-        cells: as of ``comparison_cells``.
+        cells: cells as ``comparison_cells`` gives them.
         notes: paragraphs below the table.
         files: folder of ``curves.png``, ``pseudo_labels.png`` and ``report.html``;
             what is not there is not named.
@@ -151,13 +151,13 @@ def comparison_page(
 def early_table(
     plan: Plan, out: Path, keys: Collection[str]
 ) -> Callable[[LocalRunner], str | None]:
-    """Looks whether some rows are finished while others are not; their table, once.
+    """Table of some rows, given once, as soon as these are finished and others not.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
-        keys: of the rows; there is no early table unless all are in the sweep, and
-            others too.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
+        keys: keys of the rows. There is no early table unless the sweep has all of
+            them, and others too.
     """
     wanted = {run.stages[-1] for run in plan.runs if run.row.key in keys}
     told = len(wanted) < len(keys) or len(wanted) == len(plan.runs)
@@ -180,9 +180,9 @@ def write_comparison(plan: Plan, out: Path, minutes: float, drawn: str) -> str:
     """Write ``results.md``, its pictures and ``report.html`` into a sweep's folder.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
-        minutes: that the command took.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
+        minutes: minutes that the command took.
         drawn: key of the row whose pseudo labels are shown.
 
     Returns:

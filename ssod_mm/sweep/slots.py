@@ -10,7 +10,7 @@ from ssod_mm.sweep.local import Slot
 
 
 def gpu_numbers(given: str | None) -> list[str]:
-    """GPUs to use; none on a machine without."""
+    """GPUs to use; empty on a machine without a GPU."""
     if given is not None:
         return [number.strip() for number in given.split(",") if number.strip()]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -34,7 +34,7 @@ def make_slots(
 
     Args:
         gpus: numbers of the GPUs.
-        per_run: GPUs of a training.
+        per_run: number of GPUs of a training.
         slots: trainings at a time on the CPU; None to use the GPUs, if there are any.
         runs_per_gpu: trainings that share a GPU; each gets its part of the CPU cores.
 

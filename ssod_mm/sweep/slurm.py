@@ -26,11 +26,11 @@ class SlurmSettings:
     """What the jobs ask for.
 
     Attributes:
-        partition: of the cluster; None for its default.
-        gpus: of a training, one process each; 0 for a training on the CPU.
-        cpus: of a training.
-        memory_gb: of a training; None for the cluster's default.
-        hours: after so many a job is requeued and goes on.
+        partition: partition of the cluster; None for its default.
+        gpus: GPUs of a training, one process each; 0 for a training on the CPU.
+        cpus: CPU cores of a training.
+        memory_gb: memory of a training; None for the cluster's default.
+        hours: time limit of a job, after which it is requeued and goes on.
         parallel: trainings at a time.
         options: further options of sbatch, such as ``{"account": "x"}``.
         cluster: "slurm", or "local" and "debug" to try without one.
@@ -60,12 +60,12 @@ def submit(
     the same command again submits only what has fallen out.
 
     Args:
-        plan: of the sweep.
+        plan: the sweep's trainings.
         out: its folder, on a file system that all nodes share.
         commander: makes the command lines.
         settings: what the jobs ask for.
-        retries: starts in vain after the first before a training is given up.
-        say: takes one line for each array.
+        retries: further starts without a new checkpoint before a training is given up.
+        say: is called with one line for each job array.
 
     Returns:
         The jobs of submitit.
@@ -117,14 +117,14 @@ def submit(
         say(f"submitted {len(batch)} trainings, jobs {batch[0].job_id} and following")
         earlier += sorted({job.job_id.split("_")[0] for job in batch})
         jobs += batch
-        if settings.cluster != "slurm":  # which would wait itself
+        if settings.cluster != "slurm":  # Slurm waits by itself
             for job in batch:
                 job.exception()
     return jobs
 
 
 def levels(plan: Plan) -> list[list[Stage]]:
-    """The stages that need nobody, then those that need only them, and so on."""
+    """The stages that need no other, then those that need only these, and so on."""
     depth: dict[str, int] = {}
     for stage in plan.stages.values():
         depth[stage.id] = 1 + max(

@@ -34,8 +34,8 @@ class StageJob:
 
     Args:
         stage: the training.
-        out: folder of the sweep.
-        teachers: what must be finished before.
+        out: output folder of the sweep.
+        teachers: trainings that must be finished before.
         start: command line from the beginning.
         resume: command line from the last checkpoint.
         retries: further starts of a training that leaves no new checkpoint.
@@ -60,7 +60,7 @@ class StageJob:
         self._is_told_to_end = False
 
     def __call__(self) -> str:
-        """Train; says how it went.
+        """Train, and return how it went.
 
         Raises:
             RuntimeError: a first phase is missing, or the training failed; quotes the
@@ -93,7 +93,7 @@ class StageJob:
         raise RuntimeError(f"exit code {code}; {folder.log} ends with\n{tail}")
 
     def _train(self, folder: StageFolder, lock: int) -> bool:
-        """Start the training and wait for it; whether it is finished."""
+        """Start the training, wait for it and return whether it is finished."""
         folder.prepare()
         command = self.resume if folder.is_begun else self.start
         folder.note_start()
@@ -165,7 +165,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _job_number() -> str | None:
-    """Of the job of Slurm that this process is, or None."""
+    """Number of the Slurm job that this process is, or None."""
     if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
         return None
     return os.environ.get("SLURM_JOB_ID")

@@ -38,7 +38,7 @@ class StageFolder:
 
     Args:
         stage: the training.
-        out: folder of the sweep.
+        out: output folder of the sweep.
     """
 
     def __init__(self, stage: Stage, out: Path) -> None:
@@ -49,7 +49,7 @@ class StageFolder:
         self._attempts = self.path / "attempts.json"
 
     def prepare(self) -> None:
-        """Make the folder and note what belongs into it.
+        """Create the folder and note what belongs into it.
 
         Raises:
             ValueError: it holds another training.
@@ -73,7 +73,7 @@ class StageFolder:
             return None
 
     def damaged_files(self) -> list[Path]:
-        """Notes of the folder that cannot be read; each costs this training alone."""
+        """Files of the folder that cannot be read; each affects this training alone."""
         notes = [self.path / "stage.json", self._attempts]
         damaged = [p for p in notes if p.exists() and _read_json(p) is None]
         record = self.path / RECORD_FILE
@@ -208,9 +208,10 @@ def stage_states(plan: Plan, out: Path, retries: int) -> dict[str, str]:
     """The state of every training, one of ``STATES``, by id.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
-        retries: starts in vain after the first one before a training counts as failed.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
+        retries: further starts without a new checkpoint before a training counts as
+            failed.
     """
     states: dict[str, str] = {}
     for stage in plan.stages.values():
@@ -247,7 +248,7 @@ def other_settings(folder: Path, plan: Plan) -> str:
 
     Args:
         folder: one of ``outdated_folders``.
-        plan: of the sweep.
+        plan: the sweep's trainings.
 
     Returns:
         Words such as "PRETRAINED=a.pth then, none now"; empty if only the config or the

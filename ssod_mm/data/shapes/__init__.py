@@ -105,9 +105,9 @@ def make_shapes(
     second waits and then finds the finished set.
 
     Args:
-        root: folder of the set; made if absent.
+        root: folder of the set; created if absent.
         spec: content of the set.
-        workers: processes that draw; 1 draws in this one.
+        workers: processes that draw; 1 draws in the calling process.
         progress: told about each finished batch of images.
 
     Returns:

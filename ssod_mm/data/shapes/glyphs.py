@@ -1,6 +1,6 @@
-"""Outlines of the eight shape classes, each with variation of its own.
+"""Outlines of the eight shape classes; each class varies in its way.
 
-A glyph is one or more closed contours in units of its own radius, filled by the
+A glyph is one or more closed contours in units of its radius, filled by the
 even-odd rule. Nothing here knows images or colours.
 """
 

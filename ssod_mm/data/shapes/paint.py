@@ -70,7 +70,7 @@ def stripes(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def checks(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
-    """Turned tiles, each of its own shade."""
+    """Turned tiles, each with its shade."""
     x, y = _mesh(h, w)
     angle, side = rng.uniform(0, np.pi / 2), rng.uniform(6, 24)
     u = np.floor((x * np.cos(angle) + y * np.sin(angle)) / side).astype(int)
@@ -161,7 +161,7 @@ def background(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
     layers = []
     for _ in range(2):
         chosen = palette[rng.permutation(5)[: int(rng.integers(2, 4))]]
-        # Pulled together, so that the ground stays calmer than what lies on it.
+        # Colours are pulled together, so that the ground stays calmer than the objects.
         chosen = chosen.mean(0) + (chosen - chosen.mean(0)) * rng.uniform(0.25, 0.75)
         layers.append(paint(random_field(h, w, rng), chosen))
     share = clouds(h, w, rng)[..., None] * rng.uniform(0.2, 0.9)
@@ -175,7 +175,7 @@ def coat_colours(index: int, num_classes: int) -> np.ndarray:
     """The palette colours nearest to a class's hue, the vivid ones first.
 
     Args:
-        index: of the class.
+        index: index of the class.
         num_classes: classes that share the circle of hues.
 
     Returns:

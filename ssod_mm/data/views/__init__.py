@@ -94,7 +94,7 @@ def planes(img: np.ndarray) -> torch.Tensor:
     img = img if img.ndim == 3 else img[..., None]
     out = np.empty((img.shape[2], *img.shape[:2]), dtype=img.dtype)
     for target, plane in zip(out, cv2.split(img, list(out)), strict=True):
-        if not np.may_share_memory(target, plane):  # OpenCV made arrays of its own
+        if not np.may_share_memory(target, plane):  # OpenCV allocated new arrays
             target[:] = plane
     return torch.from_numpy(out)
 

@@ -3,7 +3,7 @@
 Coordinates are continuous pixels: pixel ``i`` covers ``[i, i + 1]``, so a resize is
 a pure scale by the real (rounded) sizes and a flip is ``x' = w - x``. OpenCV's
 ``warpAffine`` counts from pixel centres instead; the half-pixel shifts between the
-two are made in :func:`to_pixel_centres` and nowhere else.
+two happen in :func:`to_pixel_centres` and nowhere else.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def render(img: np.ndarray, view: ViewGeometry, fill: Sequence[float]) -> np.nda
 def _shifted(
     img: np.ndarray, shift: tuple[int, int], fill: Sequence[float]
 ) -> np.ndarray:
-    """Image moved by whole pixels (dx, dy), the uncovered part filled."""
+    """Move an image by whole pixels (dx, dy) and fill the uncovered part."""
     dx, dy = shift
     height, width = img.shape[:2]
     rest = img[max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)]

@@ -52,7 +52,7 @@ def pseudo_loss_of(head: nn.Module) -> Callable[..., dict[str, Tensor]]:
 
 
 def tells_pseudo_labels(detector: BaseDetector) -> bool:
-    """Whether a box head of the detector has a loss of its own for pseudo labels."""
+    """Whether a box head of the detector has a separate loss for pseudo labels."""
     return any(isinstance(head, PseudoLossHead) for head in box_heads(detector))
 
 
@@ -74,6 +74,6 @@ def probabilities(head: nn.Module, cls_score: Tensor) -> Tensor:
 
 
 def focal_parameters(head: nn.Module) -> tuple[float, float]:
-    """Gamma and alpha of a head's focal loss, or the usual ones where it has none."""
+    """Gamma and alpha of a head's focal loss, or 2 and 0.25 where it has none."""
     loss = head.loss_cls
     return getattr(loss, "gamma", 2.0), getattr(loss, "alpha", 0.25)

@@ -1,7 +1,7 @@
 """Sigmoid focal classification for MMDetection's RoI box heads.
 
-``FocalLoss`` itself does not fit there: the head would give background a sigmoid of its
-own and predict by a softmax over all of them. :class:`FocalRoILoss` tells the head that
+``FocalLoss`` itself does not fit there: the head would give background a sigmoid too
+and predict by a softmax over all of them. :class:`FocalRoILoss` tells the head that
 there are C outputs, that background is "no class", and how to predict. Any box head
 takes it, by config alone::
 
@@ -34,9 +34,9 @@ def focal_rows(
 
     Args:
         logits: (N, C).
-        targets: (N, C) in {0, 1}; several ones per row are allowed.
+        targets: (N, C) in {0, 1}; a row may have several 1s.
         gamma: exponent of the focusing factor.
-        alpha: weight of the ones; zeros have ``1 - alpha``.
+        alpha: weight of targets 1; targets 0 have ``1 - alpha``.
 
     Returns:
         (N,).
@@ -146,9 +146,9 @@ class PriorLinear(nn.Linear):
     Without it a focal head's first step is spent on the background of every class.
 
     Args:
-        *args: of ``torch.nn.Linear``.
+        *args: arguments of ``torch.nn.Linear``.
         prior: first probability of each class, in (0, 1).
-        **kwargs: of ``torch.nn.Linear``.
+        **kwargs: arguments of ``torch.nn.Linear``.
     """
 
     def __init__(self, *args: Any, prior: float = 0.01, **kwargs: Any) -> None:

@@ -1,8 +1,8 @@
 """A box head that predicts each box as a Gaussian: mean and log variance per delta.
 
 The box branch's output holds both side by side, (N, 2 D): D mean deltas as of
-MMDetection's own head (D = 4, or 4 C with boxes per class), then D log variances in the
-same order. It travels as one tensor through every RoI head that MMDetection has.
+MMDetection's head (D = 4, or 4 C with boxes per class), then D log variances in the
+same order. It passes as one tensor through every RoI head that MMDetection has.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from ssod_mm.models.heads.quality import LocQualityHead
 
 @MODELS.register_module()
 class GaussianLinear(nn.Linear):
-    """A linear layer of means beside one of log variances.
+    """A linear layer of means beside a linear layer of log variances.
 
-    Its own weights keep the names of a plain box branch, so the checkpoint of a
-    detector without variances can be loaded.
+    The weights of the means keep the names of a plain box branch, so that the
+    checkpoint of a detector without variances can be loaded.
 
     Args:
         in_features: width of the input.
@@ -51,7 +51,7 @@ class GaussianLinear(nn.Linear):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Set the log variances' weights; the means' are the head's business."""
+        """Set the weights of the log variances; the head sets those of the means."""
         nn.init.normal_(self.log_var.weight, std=self.log_var_std)
         nn.init.zeros_(self.log_var.bias)
 
@@ -68,7 +68,7 @@ class GaussianBoxBranch(PseudoLossHead):
     boxes would teach wrong variances.
 
     Args:
-        *args: of the box head.
+        *args: arguments of the box head.
         kl_weight: factor on the KL loss.
         loss_norm: the KL loss of a candidate is the sum over its four deltas. The
             loss is the mean of these sums over the ``"foreground"`` candidates
@@ -77,7 +77,7 @@ class GaussianBoxBranch(PseudoLossHead):
         log_var_limit: log variances are held within plus and minus this, or within a
             pair (least, largest). Without a bound below, the loss grows ever steeper
             as the labelled images are learnt by heart, and training breaks down.
-        **kwargs: of the box head.
+        **kwargs: arguments of the box head.
 
     Raises:
         ValueError: for an argument out of range; names the config key.
@@ -182,7 +182,7 @@ class GaussianBoxBranch(PseudoLossHead):
     def unlabelled_loss(
         self, cls_score: Tensor | None, bbox_pred: Tensor, *args: Any, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """Losses of candidates with pseudo labels: mmdet's own, on the means.
+        """Losses of candidates with pseudo labels: mmdet's losses, on the means.
 
         Whatever ``loss_norm`` is, they are divided by all sampled candidates.
         """
@@ -206,7 +206,7 @@ class GaussianBoxBranch(PseudoLossHead):
         return super()._predict_by_feat_single(roi, cls_score, means, *args, **kwargs)
 
     def _of_class(self, values: Tensor, labels: Tensor) -> Tensor:
-        """Of (N, 4 C) values the (N, 4) of each candidate's class; background: any."""
+        """The (N, 4) of each candidate's class out of (N, 4 C); any for background."""
         if self.reg_class_agnostic:
             return values
         per_class = values.unflatten(1, (self.num_classes, 4))
@@ -223,13 +223,14 @@ class GaussianBBoxHead(LocQualityHead, GaussianBoxBranch, Shared2FCBBoxHead):
     :meth:`GaussianBoxBranch.unlabelled_loss`).
 
     Args:
-        *args: of ``Shared2FCBBoxHead``.
+        *args: arguments of ``Shared2FCBBoxHead``.
         quality_on: localisation quality from the ``"variance"`` or the
             ``"log_variance"``, see
             :func:`~ssod_mm.maths.gaussians.localization_quality`.
         score_factor: what detections are ranked by, see :class:`LocQualityHead`. The
             method ranks by the class probability.
-        **kwargs: of :class:`GaussianBoxBranch` and ``Shared2FCBBoxHead``.
+        **kwargs: arguments of :class:`GaussianBoxBranch` and
+            ``Shared2FCBBoxHead``.
     """
 
     def __init__(

@@ -152,7 +152,7 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
     gradients.
 
     Args:
-        *args: of ``Shared2FCBBoxHead``.
+        *args: arguments of ``Shared2FCBBoxHead``.
         num_intervals: K.
         segment_scale: length of a segment in extents of the candidate.
         decode: how sides are found from the intervals, ``"argmax"`` or ``"expected"``;
@@ -163,7 +163,7 @@ class IntervalBBoxHead(LocQualityHead, Shared2FCBBoxHead):
         reg_beta: where smooth L1 turns linear, in interval widths.
         loss_norm: ``"sampled"`` or ``"foreground"``.
         score_factor: ranking by p and certainty v; see ``LocQualityHead``.
-        **kwargs: of ``Shared2FCBBoxHead``.
+        **kwargs: arguments of ``Shared2FCBBoxHead``.
 
     Raises:
         ValueError: for an unknown ``loss_norm`` or ``score_factor``, for intervals

@@ -58,10 +58,10 @@ class LocQualityHead:
     results ``scores`` is the rank, so that AP follows it.
 
     Args:
-        *args: of the box head.
+        *args: arguments of the box head.
         score_factor: how p and v rank the candidates: ``"p"``, ``"p*v"`` or
             ``"sqrt(p*v)"``.
-        **kwargs: of the box head.
+        **kwargs: arguments of the box head.
     """
 
     def __init__(self, *args: Any, score_factor: str = "p*v", **kwargs: Any) -> None:
