@@ -22,7 +22,7 @@ from tests.helpers import make_tiny_coco
 
 SCALE = (128, 96)
 WIDTH, FC_WIDTH, NUM_BOXES = 32, 64, 20
-REPORTING = ("PseudoLabelQualityHook", "ClassBalanceLogHook")
+REPORTING = ("PseudoLabelQualityHook", "ClassBalanceLogHook", "DrawPseudoLabelsHook")
 # What an untrained detector passes: objectness 0.5, class probability 0.01.
 DENSE_TAU = {"rpn": 0.5, "rcnn": 0.005, "head": 0.01}
 ANY_WIDTH = ("in_channels", "out_channels", "feat_channels")
@@ -43,42 +43,32 @@ SLUGS = (
     "lerprc",
     "dtg",
 )
-DETECTORS = ("frcnn", "ifrcnn", "gfrcnn", "ffrcnn", "cascade", "retinanet", "fcos")
+DETECTORS = ("faster-rcnn", "cascade-rcnn", "retinanet", "fcos")
+HEADS = ("interval", "gaussian", "focal", "interval-focal", "plain")
 BACKBONES = ("r50", "mnv2", "r18")
-ITERATIONS = (
-    "6k",
-    "10k",
-    "12k",
-    "30k",
-    "60k",
-    "72k",
-    "90k",
-    "180k",
-    "270k",
-    "360k",
-    "540k",
-    "720k",
-    "short",
-)
 DATASETS = tuple(ROOT_OF_DATASET)
 NAME = re.compile(
     rf"(?P<slug>{'|'.join(SLUGS)})_(?P<detector>{'|'.join(DETECTORS)})"
-    rf"_(?P<backbone>{'|'.join(BACKBONES)})_(?P<iterations>{'|'.join(ITERATIONS)})"
-    rf"_(?P<dataset>{'|'.join(DATASETS)})(_p(?P<percent>\d\d))?(_abl_(?P<switch>\w+))?"
+    rf"(-(?P<head>{'|'.join(HEADS)}))?_(?P<backbone>{'|'.join(BACKBONES)})"
+    rf"_(?P<dataset>{'|'.join(DATASETS)})"
 )
 
 
 def shipped_configs() -> list[Path]:
-    """Every runnable config, sorted."""
+    """Every config that trains, sorted; a method's file has its folder's name."""
     root = config_roots()[0]
-    own = {"_base_", "_sweeps"}
-    return sorted(p for p in root.rglob("*.py") if not own & set(p.parts))
+    parts = {"_base_", "_sweeps"}
+    return sorted(
+        path
+        for path in root.rglob("*.py")
+        if not parts & set(path.parts) and path.stem != path.parent.name
+    )
 
 
 def parse_name(stem: str) -> dict[str, str | None]:
     """The parts of a config's name."""
     match = NAME.fullmatch(stem)
-    assert match, f"{stem} does not follow slug_detector_backbone_iterations_dataset"
+    assert match, f"{stem} does not follow slug_detector[-head]_backbone_dataset"
     return match.groupdict()
 
 
@@ -162,7 +152,7 @@ def dicts_in(node: Any) -> Iterator[dict]:
 
 
 def shrink(cfg: Config, max_iters: int = 1) -> Config:
-    """A config's run in small: tiny images, a narrow ResNet-18, no worker processes.
+    """A resolved config's run in small: tiny images, a narrow ResNet-18, no workers.
 
     Pseudo labels of every score are taken from the first iteration on, and hooks
     report at each, so that a single iteration passes through all of them.
@@ -177,8 +167,8 @@ def shrink(cfg: Config, max_iters: int = 1) -> Config:
     for name, stage in cfg.model.get("dense", {}).items():
         stage["tau"] = DENSE_TAU[name]
         cfg.model["semi_train_cfg"]["score_thr"] = DENSE_TAU["rcnn"]
-    for hook in cfg.custom_hooks:
-        if "interval" in hook or hook["type"] in REPORTING:
+    for hook in filter(None, cfg.default_hooks.values()):
+        if hook["type"] in REPORTING:
             hook["interval"] = 1
         if hook.get("teacher") == "frozen":  # there is no first phase here
             hook["teacher"] = "ema"

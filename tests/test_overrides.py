@@ -10,28 +10,37 @@ from mmengine.config import Config
 
 from ssod_mm.cli.data_files import check_class_counts
 from ssod_mm.cli.lookup import load_config
-from ssod_mm.cli.overrides import parameters
 from ssod_mm.cli.resolve import resolve_config
 
-DTG = "dtg/dtg_ffrcnn_r50_180k_coco_p10.py"
+DTG = "dtg/dtg_faster-rcnn_r50_coco.py"
 
 
 def resolved(name=DTG, **options):
     options = {key.replace("__", "."): value for key, value in options.items()}
-    cfg = load_config(name, options)
-    return resolve_config(cfg, cfg_options=options, check_files=())
+    return resolve_config(load_config(name), cfg_options=options, check_files=())
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("method.dense.rcnn.tau", 0.3, "what works is model.dense.rcnn.tau"),
+        ("detector.backbone.depth", 101, "works is model.detector.backbone.depth"),
+        ("labelled.ann_file", "x", "train_dataloader.dataset.datasets.0.ann_file"),
+        ("train_cfg.max_iters", 9, "set max_iters alone"),
+        ("views.strong.color", None, "did you mean colour"),
+        ("views.preset", "soft", "none of"),
+        ("lr_steps", [0.5, 2], "shares of the length"),
+        ("num_classes", 0, "whole number"),
         (
             "student.detector.backbone.depth",
             101,
             "what works is model.detector.backbone.depth",
         ),
-        ("steps", [1, 2], "parameters of this config are data_root, max_iters"),
+        (
+            "qqq",
+            [1, 2],
+            "parameters of this config are data_root, fold, lr_steps, max_iters",
+        ),
         ("num_clases", 3, "nothing reads it"),
         ("path", "/x", "nothing reads it"),
         ("max_iter", 3, "did you mean max_iters"),
@@ -41,7 +50,7 @@ def resolved(name=DTG, **options):
 )
 def test_an_override_that_would_do_nothing_is_refused(key, value, message):
     before = dict(os.environ)
-    with pytest.raises(ValueError, match=rf"--cfg-options {key}: .*{message}"):
+    with pytest.raises(ValueError, match=message):
         resolved(**{key.replace(".", "__"): value})
     assert dict(os.environ) == before
 
@@ -65,7 +74,6 @@ def test_overrides_that_act_still_do():
 
 
 def test_the_environment_stays_outside_but_for_what_is_documented(monkeypatch, capsys):
-    assert parameters(load_config(DTG).filename) == {"data_root", "max_iters"}
     monkeypatch.setenv("MAX_ITERS", "7")
     monkeypatch.setenv("DATA_ROOT", "/elsewhere")
     cfg = resolved()

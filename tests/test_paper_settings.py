@@ -12,30 +12,38 @@ import pytest
 
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.sweep.targets import load_target
 
-C, L, D = (
-    f"{slug}/{slug}_{head}rcnn_r50_"
-    for slug, head in (("certainty", "if"), ("lerprc", "gf"), ("dtg", "ff"))
-)
+C, L, D = (f"{slug}/{slug}_faster-rcnn_r50_" for slug in ("certainty", "lerprc", "dtg"))
+FIRST_PHASE = "supervised/supervised_faster-rcnn-interval_r50_"
+
+
+def sources(cfg):
+    """The data sets of a config, those of a union one by one."""
+    for dataset in cfg.train_dataloader.dataset.datasets:
+        yield from dataset.get("datasets", [dataset])
 
 
 @cache
-def config(name):
-    return resolve_config(load_config(f"{name}.py"), check_files=())
+def config(target, percent=None):
+    """A config, or a row of a sweep."""
+    target = target if ":" in target else f"{target}.py"
+    cfg = load_target(target, percent)
+    return resolve_config(cfg, percent=percent, check_files=())
 
 
 @pytest.mark.parametrize(
     ("name", "gpus", "total", "ratio"),
     [
-        (f"{C}180k_coco_p10", 4, 8, [1]),
-        (f"{C}180k_coco_p10_abl_ratio11", 4, 8, [1, 1]),
-        (f"{C}90k_voc", 4, 8, [1]),
-        (f"{L}180k_coco_p10", 2, 20, [1, 4]),
-        (f"{L}180k_coco_full", 2, 20, [1, 4]),
-        (f"{L}72k_voc", 2, 16, [1, 1]),
-        (f"{D}180k_coco_p10", 8, 40, [1, 4]),
-        (f"{D}720k_coco_full", 8, 64, [1, 1]),
-        (f"{D}90k_voc", 8, 40, [1, 4]),
+        (f"{C}coco", 4, 8, [1]),
+        ("coco_certainty_ablations:ratio11", 4, 8, [1, 1]),
+        (f"{C}voc", 4, 8, [1]),
+        (f"{L}coco", 2, 20, [1, 4]),
+        (f"{L}coco_full", 2, 20, [1, 4]),
+        (f"{L}voc", 2, 16, [1, 1]),
+        (f"{D}coco", 8, 40, [1, 4]),
+        (f"{D}coco_full", 8, 64, [1, 1]),
+        (f"{D}voc", 8, 40, [1, 4]),
     ],
 )
 def test_batch_and_ratio(name, gpus, total, ratio):
@@ -48,15 +56,15 @@ def test_batch_and_ratio(name, gpus, total, ratio):
 @pytest.mark.parametrize(
     ("name", "alpha", "score_thr", "burn_in", "ramp"),
     [
-        (f"{C}180k_coco_p10", 1.0, 0.7, 0, 0),
-        (f"{C}90k_voc", 1.0, 0.7, 0, 0),
-        (f"{L}180k_coco_p10", 4.0, 0.8, 0, 0),
-        (f"{L}180k_coco_full", 4.0, 0.8, 0, 0),
-        (f"{L}72k_voc", 2.0, 0.8, 0, 0),
-        (f"{L}180k_coco_p10_abl_burn_in", 4.0, 0.8, 2000, 2000),
-        (f"{D}180k_coco_p10", 4.0, 0.9, 4000, 0),
-        (f"{D}720k_coco_full", 2.0, 0.9, 4000, 0),
-        (f"{D}90k_voc", 4.0, 0.9, 4000, 0),
+        (f"{C}coco", 1.0, 0.7, 0, 0),
+        (f"{C}voc", 1.0, 0.7, 0, 0),
+        (f"{L}coco", 4.0, 0.8, 0, 0),
+        (f"{L}coco_full", 4.0, 0.8, 0, 0),
+        (f"{L}voc", 2.0, 0.8, 0, 0),
+        ("coco_lerprc_ablations:burn_in", 4.0, 0.8, 2000, 2000),
+        (f"{D}coco", 4.0, 0.9, 4000, 0),
+        (f"{D}coco_full", 2.0, 0.9, 4000, 0),
+        (f"{D}voc", 4.0, 0.9, 4000, 0),
     ],
 )
 def test_weight_thresholds_and_burn_in(name, alpha, score_thr, burn_in, ramp):
@@ -68,23 +76,17 @@ def test_weight_thresholds_and_burn_in(name, alpha, score_thr, burn_in, ramp):
 @pytest.mark.parametrize(
     ("name", "iterations", "steps"),
     [
-        (f"{C}180k_coco_p10", 180_000, [120_000, 160_000]),
-        (f"{C}180k_coco_full", 180_000, [120_000, 160_000]),
-        (f"{C}540k_coco_full", 540_000, [360_000, 480_000]),
-        (f"{C}90k_voc", 90_000, [60_000, 80_000]),
-        ("supervised/supervised_ifrcnn_r50_6k_coco_p01", 6_000, None),
-        ("supervised/supervised_ifrcnn_r50_12k_coco_p02", 12_000, None),
-        ("supervised/supervised_ifrcnn_r50_30k_coco_p05", 30_000, None),
-        ("supervised/supervised_ifrcnn_r50_60k_coco_p10", 60_000, None),
-        ("supervised/supervised_ifrcnn_r50_10k_voc", 10_000, None),
-        ("supervised/supervised_ifrcnn_r50_10k_voc_abl_multiscale", 10_000, None),
-        (f"{L}180k_coco_p10", 180_000, None),
-        (f"{L}180k_coco_full", 180_000, None),
-        (f"{L}720k_coco_full", 720_000, None),
-        (f"{L}72k_voc", 72_000, None),
-        (f"{D}180k_coco_p10", 180_000, [120_000, 160_000]),
-        (f"{D}720k_coco_full", 720_000, [480_000, 680_000]),
-        (f"{D}90k_voc", 90_000, [60_000, 80_000]),
+        (f"{C}coco", 180_000, [120_000, 160_000]),
+        (f"{C}coco_full", 180_000, [120_000, 160_000]),
+        ("coco_full:certainty_3x", 540_000, [360_000, 480_000]),
+        (f"{C}voc", 90_000, [60_000, 80_000]),
+        (f"{L}coco", 180_000, None),
+        (f"{L}coco_full", 180_000, None),
+        ("coco_full:lerprc_720k", 720_000, None),
+        (f"{L}voc", 72_000, None),
+        (f"{D}coco", 180_000, [120_000, 160_000]),
+        (f"{D}coco_full", 720_000, [480_000, 680_000]),
+        (f"{D}voc", 90_000, [60_000, 80_000]),
     ],
 )
 def test_schedule(name, iterations, steps):
@@ -98,8 +100,19 @@ def test_schedule(name, iterations, steps):
 
 
 @pytest.mark.parametrize(
-    "name", [f"{C}180k_coco_p10", f"{L}180k_coco_p10", f"{D}90k_voc"]
+    ("percent", "iterations"), [(1, 6_000), (2, 12_000), (5, 30_000), (10, 60_000)]
 )
+def test_first_phase_of_the_certainty_aware_method(percent, iterations):
+    cfg = config(f"{FIRST_PHASE}coco", percent)
+    assert cfg.train_cfg.max_iters == iterations
+    assert cfg.param_scheduler[1].milestones == [
+        iterations * 2 // 3,
+        iterations * 8 // 9,
+    ]
+    assert config(f"{FIRST_PHASE}voc").train_cfg.max_iters == 10_000
+
+
+@pytest.mark.parametrize("name", [f"{C}coco", f"{L}coco", f"{D}voc"])
 def test_optimiser_and_momentum_of_the_teacher(name):
     cfg = config(name)
     optimiser = cfg.optim_wrapper.optimizer
@@ -109,7 +122,8 @@ def test_optimiser_and_momentum_of_the_teacher(name):
         0.9,
         1e-4,
     )
-    (hook,) = (h for h in cfg.custom_hooks if h.type == "MeanTeacherEMAHook")
+    hook = cfg.default_hooks.teacher
+    assert hook.type == "MeanTeacherEMAHook"
     frozen = name.startswith("certainty")
     assert hook.get("teacher", "ema") == ("frozen" if frozen else "ema")
     if not frozen:
@@ -117,7 +131,7 @@ def test_optimiser_and_momentum_of_the_teacher(name):
 
 
 def test_certainty():
-    model = config(f"{C}180k_coco_p10").model
+    model = config(f"{C}coco").model
     balance = model.class_balance
     assert (balance.g1, balance.g2) == (0.05, 0.6)
     assert tuple(balance.clip) == (0.4, 0.9)
@@ -128,7 +142,7 @@ def test_certainty():
 
 
 def test_lerprc():
-    model = config(f"{L}180k_coco_p10").model
+    model = config(f"{L}coco").model
     head = model.detector.roi_head.bbox_head
     assert head.type == "GaussianBBoxHead"
     assert head.quality_on == "variance"
@@ -140,7 +154,7 @@ def test_lerprc():
 
 
 def test_dtg():
-    dense = config(f"{D}180k_coco_p10").model.dense
+    dense = config(f"{D}coco").model.dense
     assert (dense.rpn.tau, dense.rcnn.tau) == (0.9, 0.45)
     for stage in (dense.rpn, dense.rcnn):
         assert (stage.rank_weight, stage.temperature) == (3.0, 1.0)
@@ -149,21 +163,21 @@ def test_dtg():
 @pytest.mark.parametrize(
     ("name", "train", "test"),
     [
-        (f"{C}180k_coco_p10", (1333, 800), (1333, 800)),
-        (f"{C}90k_voc", (1333, 600), (1333, 600)),
-        (f"{C}90k_voc_abl_multiscale", [(1333, 640), (1333, 800)], (1333, 800)),
+        (f"{C}coco", (1333, 800), (1333, 800)),
+        (f"{C}voc", (1333, 600), (1333, 600)),
+        ("voc:multi_scale", [(1333, 640), (1333, 800)], (1333, 800)),
         (
-            f"{C}90k_voc_coco20_abl_multiscale",
+            "voc:coco20_multi_scale",
             [(1333, 640), (1333, 800)],
             (1333, 800),
         ),
-        (f"{L}180k_coco_p10", [(1333, 400), (1333, 1200)], (1333, 800)),
-        (f"{D}180k_coco_p10", [(1333, 400), (1333, 1200)], (1333, 800)),
+        (f"{L}coco", [(1333, 400), (1333, 1200)], (1333, 800)),
+        (f"{D}coco", [(1333, 400), (1333, 1200)], (1333, 800)),
     ],
 )
 def test_image_sizes(name, train, test):
     cfg = config(name)
-    for source in cfg.train_dataloader.dataset.datasets:
+    for source in sources(cfg):
         views = source.pipeline[-1]
         for steps in filter(None, map(views.get, ("pipeline", "weak", "strong"))):
             assert steps[0].scale == train
@@ -171,10 +185,14 @@ def test_image_sizes(name, train, test):
     assert cfg.test_dataloader.dataset.pipeline[1].scale == test
 
 
-def test_the_multi_scale_teacher_is_trained_multi_scale():
-    for dataset in ("voc", "voc_coco20"):
-        teacher = config(f"{C}90k_{dataset}_abl_multiscale").teacher_config
-        cfg = config(teacher.removesuffix(".py"))
-        (source,) = cfg.train_dataloader.dataset.datasets
-        assert source.pipeline[2].scale == [(1333, 640), (1333, 800)]
-        assert cfg.val_dataloader.dataset.pipeline[1].scale == (1333, 800)
+@pytest.mark.parametrize("row", ["multi_scale", "coco20_multi_scale"])
+def test_the_multi_scale_teacher_is_trained_multi_scale(row):
+    student = load_target(f"voc:{row}")
+    cfg = resolve_config(
+        load_config(student.teacher_config),
+        cfg_options=student.teacher_options.to_dict(),
+        check_files=(),
+    )
+    (source,) = cfg.train_dataloader.dataset.datasets
+    assert source.pipeline[2].scale == [(1333, 640), (1333, 800)]
+    assert cfg.val_dataloader.dataset.pipeline[1].scale == (1333, 800)

@@ -1,15 +1,19 @@
-"""Every shipped config trains: one real iteration and one validation, in small."""
+"""Every config and every row trains: one real iteration and validation, in small."""
 
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 
-from ssod_mm.engine.runtime import build_runner, load_config, resolve_config
+from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.engine.runtime import build_runner
+from ssod_mm.sweep.spec import find_sweep, load_sweep
+from ssod_mm.sweep.targets import load_target
 from tests.config_runs import (
     ROOT_OF_DATASET,
     make_layouts,
@@ -34,18 +38,31 @@ def layouts(tmp_path_factory) -> Path:
     return make_layouts(tmp_path_factory.mktemp("layouts"))
 
 
+@cache
+def targets() -> dict[str, str]:
+    """What ``tools/train.py`` takes, configs and rows, with the config behind it."""
+    configs = {str(path): path.stem for path in shipped_configs()}
+    rows = {
+        f"{path.stem}:{row.key}": Path(row.config).stem
+        for path in sorted(find_sweep("shapes").parent.glob("*.py"))
+        for row in load_sweep(path).rows
+        if row.of is not None
+    }
+    return {**configs, **rows}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", shipped_configs(), ids=lambda path: path.stem)
-def test_one_iteration(path: Path, layouts: Path, tmp_path: Path, monkeypatch):
-    name = parse_name(path.stem)
+@pytest.mark.parametrize("target", targets(), ids=lambda target: Path(target).stem)
+def test_one_iteration(target: str, layouts: Path, tmp_path: Path, monkeypatch):
+    name = parse_name(targets()[target])
     root = layouts / ROOT_OF_DATASET[name["dataset"]]
     monkeypatch.setenv("COCO_ROOT", str(layouts / "voc"))
     torch.set_num_threads(1)
 
     options = {"data_root": str(root)}
-    cfg = resolve_config(
-        shrink(load_config(path, options)), work_dir=str(tmp_path), fold=2
-    )
+    cfg = load_target(target)
+    cfg = resolve_config(cfg, fold=2, cfg_options=options, work_dir=str(tmp_path))
+    cfg = resolve_config(shrink(cfg))
     runner = build_runner(cfg)
     recorder = Recorder()
     runner.register_hook(recorder)

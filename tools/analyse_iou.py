@@ -156,7 +156,7 @@ def main() -> None:
             raise UserError(f"--run needs different names, not {', '.join(names)}")
         configs = [
             resolve_config(
-                load_config(config, arguments.cfg_options),
+                load_config(config),
                 check_files=(),
                 **config_overrides(arguments),
             )

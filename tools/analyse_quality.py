@@ -106,7 +106,7 @@ def main() -> None:
             if not 0 <= score_thr <= 1:
                 raise UserError(f"--score-thr {score_thr} must lie in [0, 1]")
         cfg = resolve_config(
-            load_config(arguments.config, arguments.cfg_options),
+            load_config(arguments.config),
             check_files=(),
             **config_overrides(arguments),
         )

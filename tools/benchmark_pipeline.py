@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -26,9 +26,15 @@ from terminaltables import AsciiTable
 
 import ssod_mm.data  # noqa: F401  (registers the transforms)
 from ssod_mm.cli.errors import one_line_errors
+from ssod_mm.cli.views import view_pipelines
 from ssod_mm.data.views import build_pipeline
 
-VIEWS = Path(__file__).parents[1] / "configs" / "_base_" / "views"
+SMALL = dict(preset="soft_teacher", scale=(304, 228), ratio=(0.75, 1.25))
+FAMILIES = {
+    "soft_teacher": (dict(preset="soft_teacher"), (640, 480)),
+    "small": (SMALL, (352, 264)),
+}
+"""Views, and (width, height) of the images, by name."""
 STOCK = (
     Path(mmdet.__file__).parent / ".mim/configs/_base_/datasets/semi_coco_detection.py"
 )
@@ -69,11 +75,11 @@ def find_images(folder: Path, num: int) -> list[str]:
     return [str(path) for path in found[:num]]
 
 
-def stock_pipeline(views: Config) -> list[dict]:
-    """The unlabelled pipeline of mmdet, resizing as a view config does."""
-    resize = dict(type="RandomResize", scale=views.scale, keep_ratio=True)
-    if "scale_ratio" in views:
-        resize["ratio_range"] = views.scale_ratio
+def stock_pipeline(random_view: Mapping) -> list[dict]:
+    """The unlabelled pipeline of mmdet, resizing as one of our views does."""
+    resize = dict(type="RandomResize", scale=random_view["scale"], keep_ratio=True)
+    if "ratio" in random_view:
+        resize["ratio_range"] = random_view["ratio"]
     pipeline = Config.fromfile(STOCK).unsup_pipeline
     for branch in ("unsup_teacher", "unsup_student"):
         pipeline[-1][branch][0] = resize
@@ -139,18 +145,17 @@ def main() -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     init_default_scope("mmdet")
-    families = {"soft_teacher": (640, 480), "small": (352, 264)}
     rows = [["views", "images", "ours, images/s", "mmdet, images/s", "ratio (spread)"]]
     with tempfile.TemporaryDirectory() as folder:
-        for name, size in families.items():
+        for name, (views, size) in FAMILIES.items():
             if args.images:
                 paths, label = find_images(args.images, args.num), str(args.images)
             else:
                 paths = make_images(Path(folder), size, args.num, args.seed)
                 label = f"{size[0]} x {size[1]} JPEG"
-            views = Config.fromfile(VIEWS / f"{name}.py")
-            stock = build_pipeline(stock_pipeline(views))
-            ours = build_pipeline(views.unsup_pipeline)
+            unlabelled = view_pipelines({**views, "test_scale": size})["unlabelled"]
+            stock = build_pipeline(stock_pipeline(unlabelled[-1]["weak"][0]))
+            ours = build_pipeline(unlabelled)
             row = compare(paths, ours, stock, args.rounds, args.seed)
             rows.append([name, f"{len(paths)} of {label}", *row])
     print(AsciiTable(rows, "weak and strong view, one worker").table)

@@ -58,7 +58,7 @@ def main() -> None:
     with one_line_errors():
         configs = [
             resolve_config(
-                load_config(config, arguments.cfg_options),
+                load_config(config),
                 check_files=(),
                 **config_overrides(arguments),
             )

@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parse_arguments()
     with one_line_errors():
         cfg = resolve_config(
-            load_config(arguments.config, arguments.cfg_options),
+            load_config(arguments.config),
             **config_overrides(arguments),
         )
         # Only now, so that a mistake in the command is reported at once.

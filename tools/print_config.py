@@ -39,15 +39,14 @@ def output_text(arguments: argparse.Namespace) -> str:
     from ssod_mm.cli.resolve import resolve_config
     from ssod_mm.sweep.targets import load_reference, load_target
 
-    options = arguments.cfg_options, arguments.percent
-    cfg = load_target(arguments.config, *options)
+    cfg = load_target(arguments.config, arguments.percent)
     if arguments.diff is None:
         cfg = resolve_config(cfg, check_files=(), **config_overrides(arguments))
         return cfg.pretty_text.rstrip()
     if arguments.diff:
-        other = load_target(arguments.diff, *options)
+        other = load_target(arguments.diff, arguments.percent)
     else:
-        other = load_reference(arguments.config, *options)
+        other = load_reference(arguments.config, arguments.percent)
     changes = changed_keys(other, cfg).items()
     return "\n".join(f"{key}\n  - {old}\n  + {new}" for key, (old, new) in changes)
 

@@ -180,7 +180,7 @@ build_mmcv() {
   check_compiler
   say "compiling ${wanted/==/ } from source: about 2 minutes on 2 cores, once"
   say "  meanwhile, in another terminal, look at a training before you start it:"
-  say "    $py tools/print_config.py dtg/dtg_ffrcnn_r50_180k_coco_p10.py --diff"
+  say "    $py tools/print_config.py dtg/dtg_faster-rcnn_r50_coco.py --diff"
   headers=$(mktemp -d)
   compiler=$(compiler_with_headers "$headers")
   # Debug symbols would double the compiler's work; nobody steps through mmcv here.

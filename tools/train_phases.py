@@ -54,10 +54,13 @@ def main() -> None:
     arguments = parse_arguments()
     from ssod_mm.cli.phases import plan_phases
     from ssod_mm.cli.run_phases import train_phases
+    from ssod_mm.sweep.targets import load_target
 
     say = partial(print, flush=True)
     with one_line_errors():
-        teachers, student = plan_phases(arguments)
+        teachers, student = plan_phases(
+            arguments, load_target(arguments.config, arguments.percent)
+        )
         phases = [*teachers, student]
         code = train_phases(phases, arguments.nproc, arguments.check, say)
     if code:

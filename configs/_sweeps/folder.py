@@ -1,6 +1,6 @@
 """All methods on your own data, 10 % of the labels: a few hours on two CPU cores.
 
-Command: DATA_ROOT=DATA NUM_CLASSES=N PRETRAINED=WEIGHTS
+Command: DATA_ROOT=DATA PRETRAINED=WEIGHTS
          python tools/sweep.py folder run
 Data:    python tools/make_splits.py --ann DATA/annotations/instances_train.json
          --percent 10 --fold 1
@@ -20,8 +20,8 @@ teacher_budget = dict(max_iters=1600)
 budget = {"max_iters": 600, "train_cfg.val_interval": 300}
 
 _plain, _interval, _gaussian, _focal = (
-    f"supervised/supervised_{head}_mnv2_short_folder_p10.py"
-    for head in ("frcnn", "ifrcnn", "gfrcnn", "ffrcnn")
+    f"supervised/supervised_faster-rcnn{head}_mnv2_folder.py"
+    for head in ("", "-interval", "-gaussian", "-focal")
 )
 methods = dict(
     supervised=dict(config=_plain, teacher=_plain),
@@ -34,23 +34,21 @@ methods = dict(
     supervised_focal=dict(
         label="supervised, focal loss", config=_focal, teacher=_focal
     ),
-    mean_teacher=dict(
-        config="mean_teacher/mean_teacher_frcnn_mnv2_short_folder_p10.py"
-    ),
+    mean_teacher=dict(config="mean_teacher/mean_teacher_faster-rcnn_mnv2_folder.py"),
     soft_teacher=dict(
         label="SoftTeacher of mmdet",
-        config="soft_teacher/soft_teacher_frcnn_mnv2_short_folder_p10.py",
+        config="soft_teacher/soft_teacher_faster-rcnn_mnv2_folder.py",
     ),
     certainty=dict(
         label="certainty-aware",
-        config="certainty/certainty_ifrcnn_mnv2_short_folder_p10.py",
+        config="certainty/certainty_faster-rcnn_mnv2_folder.py",
     ),
     lerprc=dict(
         label="LER and PRC",
-        config="lerprc/lerprc_gfrcnn_mnv2_short_folder_p10.py",
+        config="lerprc/lerprc_faster-rcnn_mnv2_folder.py",
     ),
     dtg=dict(
         label="DTG",
-        config="dtg/dtg_ffrcnn_mnv2_short_folder_p10.py",
+        config="dtg/dtg_faster-rcnn_mnv2_folder.py",
     ),
 )

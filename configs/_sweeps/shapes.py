@@ -17,20 +17,20 @@ baseline = "supervised"
 teacher_budget = dict(max_iters=800)
 budget = dict(max_iters=600)
 
-_plain = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
+_plain = "supervised/supervised_faster-rcnn_r18_shapes.py"
 methods = dict(
     supervised=dict(config=_plain, teacher=_plain),
-    mean_teacher=dict(config="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py"),
+    mean_teacher=dict(config="mean_teacher/mean_teacher_faster-rcnn_r18_shapes.py"),
     certainty=dict(
         label="certainty-aware",
-        config="certainty/certainty_ifrcnn_r18_short_shapes_p05.py",
+        config="certainty/certainty_faster-rcnn_r18_shapes.py",
     ),
     lerprc=dict(
         label="LER and PRC",
-        config="lerprc/lerprc_gfrcnn_r18_short_shapes_p05.py",
+        config="lerprc/lerprc_faster-rcnn_r18_shapes.py",
     ),
     dtg=dict(
         label="DTG",
-        config="dtg/dtg_ffrcnn_r18_short_shapes_p05.py",
+        config="dtg/dtg_faster-rcnn_r18_shapes.py",
     ),
 )

@@ -5,39 +5,79 @@ Command: python tools/sweep.py voc run --gpus-per-run 4
 
 title = "VOC"
 baseline = "supervised"
+
+_multi_scale = {
+    "views.scale": [(1333, 640), (1333, 800)],
+    "views.test_scale": (1333, 800),
+}
 methods = dict(
-    supervised=dict(config="supervised/supervised_frcnn_r50_72k_voc.py"),
+    supervised=dict(config="supervised/supervised_faster-rcnn_r50_voc.py"),
     soft_teacher=dict(
         label="SoftTeacher of mmdet",
-        config="soft_teacher/soft_teacher_frcnn_r50_72k_voc.py",
+        config="soft_teacher/soft_teacher_faster-rcnn_r50_voc.py",
+        published=51.47,
     ),
-    mean_teacher=dict(config="mean_teacher/mean_teacher_frcnn_r50_72k_voc.py"),
+    mean_teacher=dict(config="mean_teacher/mean_teacher_faster-rcnn_r50_voc.py"),
     mean_teacher_coco20=dict(
         label="mean teacher, COCO-20",
-        config="mean_teacher/mean_teacher_frcnn_r50_72k_voc_coco20.py",
+        config="mean_teacher/mean_teacher_faster-rcnn_r50_voc_coco20.py",
     ),
     certainty=dict(
-        label="certainty-aware", config="certainty/certainty_ifrcnn_r50_90k_voc.py"
-    ),
-    certainty_multiscale=dict(
-        label="certainty-aware, multi-scale",
-        config="certainty/certainty_ifrcnn_r50_90k_voc_abl_multiscale.py",
+        label="certainty-aware",
+        config="certainty/certainty_faster-rcnn_r50_voc.py",
+        published=52.4,
+        table="1b",
     ),
     certainty_coco20=dict(
         label="certainty-aware, COCO-20",
-        config="certainty/certainty_ifrcnn_r50_90k_voc_coco20.py",
+        config="certainty/certainty_faster-rcnn_r50_voc_coco20.py",
+        published=54.0,
+        table="1c",
     ),
-    certainty_coco20_multiscale=dict(
-        label="certainty-aware, COCO-20, multi-scale",
-        config="certainty/certainty_ifrcnn_r50_90k_voc_coco20_abl_multiscale.py",
+    lerprc=dict(
+        label="LER and PRC",
+        config="lerprc/lerprc_faster-rcnn_r50_voc.py",
+        published=52.81,
     ),
-    certainty_coco20_multiscale_ratio11=dict(
-        label="certainty-aware, COCO-20, multi-scale, 1:1",
-        config="certainty/certainty_ifrcnn_r50_90k_voc_coco20_abl_multiscale_ratio11.py",
+    dtg=dict(
+        label="DTG",
+        config="dtg/dtg_faster-rcnn_r50_voc.py",
+        published=53.18,
+        table="4",
     ),
-    lerprc=dict(label="LER and PRC", config="lerprc/lerprc_gfrcnn_r50_72k_voc.py"),
-    dtg=dict(label="DTG", config="dtg/dtg_ffrcnn_r50_90k_voc.py"),
     dtg_coco20=dict(
-        label="DTG, COCO-20", config="dtg/dtg_ffrcnn_r50_90k_voc_coco20.py"
+        label="DTG, COCO-20",
+        config="dtg/dtg_faster-rcnn_r50_voc_coco20.py",
+        published=54.58,
+        table="4",
+    ),
+)
+overrides = dict(
+    multi_scale=dict(
+        of="certainty",
+        options=_multi_scale,
+        teacher_options=_multi_scale,
+        published=54.6,
+        table="1b",
+    ),
+    coco20_multi_scale=dict(
+        label="multi-scale",
+        of="certainty_coco20",
+        options=_multi_scale,
+        teacher_options=_multi_scale,
+        published=56.1,
+        table="1c",
+    ),
+    coco20_multi_scale_ratio11=dict(
+        label="multi-scale, labelled and unlabelled images 1:1",
+        of="certainty_coco20",
+        options={
+            **_multi_scale,
+            "model.semi_train_cfg.weight_by_images": False,
+            "train_dataloader.sampler.source_ratio": [1, 1],
+        },
+        teacher_options=_multi_scale,
+        published=56.9,
+        table="5",
     ),
 )

@@ -147,7 +147,8 @@ def plan_folder(
                 cfg_options={**row.options, **options, **(cfg_options or {})},
                 teacher_options={**row.teacher_options, **teacher_options},
                 teacher_work_dir=str(top / first / name),
-            )
+            ),
+            plain,
         )
         phases = [*teachers, student]
     else:

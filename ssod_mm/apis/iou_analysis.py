@@ -134,10 +134,10 @@ def part_loader_cfg(cfg: Config, part: str) -> ConfigDict:
         raise UserError("the config has no test_dataloader")
     loader = copy.deepcopy(cfg.test_dataloader)
     if part == "unlabelled":
-        if cfg.get("hidden_ann_file") is None or cfg.get("unlabelled") is None:
+        if cfg.get("hidden_ann_file") is None:
             raise UserError(
-                "--on unlabelled needs the config's hidden_ann_file and unlabelled, "
-                "as configs/_base_/datasets/ sets them"
+                "--on unlabelled needs hidden_ann_file, the json with the withheld "
+                "boxes, as configs/_base_/coco.py sets it"
             )
         hidden = Path(cfg.hidden_ann_file)
         if not hidden.is_file():
@@ -146,7 +146,9 @@ def part_loader_cfg(cfg: Config, part: str) -> ConfigDict:
                 "writes it beside the split"
             )
         loader.dataset.ann_file = str(hidden.resolve())
-        loader.dataset.data_prefix = copy.deepcopy(cfg.unlabelled.data_prefix)
+        loader.dataset.data_prefix = copy.deepcopy(
+            cfg.train_dataloader.dataset.datasets[-1].data_prefix
+        )
     return loader
 
 

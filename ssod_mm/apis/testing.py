@@ -47,7 +47,7 @@ def evaluation_config(
         if "://" not in checkpoint and not Path(checkpoint).is_file():
             raise FileNotFoundError(f"there is no checkpoint {checkpoint}")
     cfg = resolve_config(
-        load_target(config, cfg_options, percent),
+        load_target(config, percent),
         fold=fold,
         percent=percent,
         seed=seed,
@@ -158,7 +158,7 @@ def test(
     from ssod_mm.engine.runtime import build_runner
 
     trust_checkpoints(trust_checkpoint)
-    which = which or evaluated_model(load_target(config, cfg_options, percent))
+    which = which or evaluated_model(load_target(config, percent))
     runner = build_runner(cfg)
     model = runner.model
     model = model.module if is_model_wrapper(model) else model

@@ -72,7 +72,7 @@ def training_config(
         UserError: an option that nothing reads, or a value that does not fit.
     """
     return resolve_config(
-        load_target(config, cfg_options, percent),
+        load_target(config, percent),
         fold=fold,
         percent=percent,
         seed=seed,

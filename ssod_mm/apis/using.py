@@ -155,7 +155,7 @@ def _read(
 ) -> Config:
     """A complete config; its data files need not be there."""
     return resolve_config(
-        load_target(config, cfg_options, percent),
+        load_target(config, percent),
         fold=fold,
         percent=percent,
         cfg_options=cfg_options,

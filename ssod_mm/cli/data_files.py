@@ -68,11 +68,10 @@ def check_class_counts(cfg: Config) -> None:
     Raises:
         ValueError: they differ; says the way out.
     """
-    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
-    source = _first_labelled(dataset)
-    if source is None:
+    named = labelled_ann_file(cfg)
+    if named is None:
         return
-    path = _join(source.get("data_root") or "", source["ann_file"])
+    path, source = named
     try:
         categories = json.loads(Path(path).read_bytes())["categories"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -84,6 +83,22 @@ def check_class_counts(cfg: Config) -> None:
                 f"{key} is {number}, but {path} has {len(classes)} classes; set "
                 f"--cfg-options num_classes={len(classes)}, or {key}"
             )
+
+
+def labelled_ann_file(cfg: Config) -> tuple[str, Mapping] | None:
+    """Annotation file of the labelled training images, and their data set's config.
+
+    Args:
+        cfg: A config whose placeholders are filled in.
+
+    Returns:
+        None where the training data names no annotation file.
+    """
+    dataset = (cfg.get("train_dataloader") or {}).get("dataset") or {}
+    source = _first_labelled(dataset)
+    if source is None:
+        return None
+    return _join(source.get("data_root") or "", source["ann_file"]), source
 
 
 def _first_labelled(dataset: Any) -> Mapping | None:

@@ -38,13 +38,17 @@ def config_sha256(cfg: Config | Mapping[str, Any]) -> str:
     content = {key: value for key, value in content.items() if key in _READ}
     hooks = dict(content.get("default_hooks") or {})
     hooks.pop("logger", None)
-    content["default_hooks"] = hooks
+    content["default_hooks"] = {
+        name: hook for name, hook in hooks.items() if not _only_reports(hook)
+    }
     content["custom_hooks"] = [
-        hook
-        for hook in content.get("custom_hooks") or []
-        if not (isinstance(hook, Mapping) and hook.get("type") in _REPORTING_HOOKS)
+        hook for hook in content.get("custom_hooks") or [] if not _only_reports(hook)
     ]
     return text_sha256(json.dumps(content, sort_keys=True, default=str))
+
+
+def _only_reports(hook: Any) -> bool:
+    return isinstance(hook, Mapping) and hook.get("type") in _REPORTING_HOOKS
 
 
 def text_sha256(text: str) -> str:

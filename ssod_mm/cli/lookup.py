@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 
-from ssod_mm.cli.overrides import given_parameters, parameters
+from ssod_mm.cli.overrides import config_files
 from ssod_mm.errors import UserError
 
 
@@ -49,20 +48,11 @@ def find_config(name: str | Path) -> Path:
     raise FileNotFoundError(f"no config {name}{hint}")
 
 
-def load_config(
-    name: str | Path, cfg_options: Mapping[str, Any] | None = None
-) -> Config:
-    """Read a config without importing what it uses.
-
-    A config may take a parameter from outside while it is read, by
-    ``data_root = "{{$DATA_ROOT:data/coco}}"`` for example: from
-    ``cfg_options["data_root"]``, or for the parameters of ``DOCUMENTED_VARIABLES`` from
-    the environment, which the log says. Whatever the file derives from the value then
-    follows, which an override after reading cannot do.
+def load_config(name: str | Path) -> Config:
+    """Read a config as its files have it, without importing what it uses.
 
     Args:
         name: A path, or a path relative to a config root.
-        cfg_options: Dotted keys and values, as of ``--cfg-options``.
 
     Raises:
         FileNotFoundError: no such config.
@@ -70,11 +60,9 @@ def load_config(
     """
     path = find_config(name)
     try:
-        with given_parameters(parameters(path), cfg_options or {}) as from_user:
-            cfg = Config.fromfile(str(path), import_custom_modules=False)
-        for name, value in from_user.items():
-            print_log(f"{name}={value}: from {name.upper()} in the environment")
-        return cfg
+        for _ in config_files(path):
+            pass  # names a circle, where mmengine would not end
+        return Config.fromfile(str(path), import_custom_modules=False)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} inherits from a file: {error}") from error
     except (
@@ -89,14 +77,11 @@ def load_config(
         raise UserError(f"{path} is no valid config: {reason}") from error
 
 
-def load_parent(
-    name: str | Path, cfg_options: Mapping[str, Any] | None = None
-) -> Config:
+def load_parent(name: str | Path) -> Config:
     """What a config inherits, before its own lines.
 
     Args:
         name: A path, or a path relative to a config root.
-        cfg_options: As in ``load_config``.
 
     Raises:
         ValueError: it inherits from nothing.
@@ -113,7 +98,7 @@ def load_parent(
     with TemporaryDirectory() as folder:
         parent = Path(folder, f"parent_of_{path.name}")
         parent.write_text(f"_base_ = {absolute!r}\n")
-        return load_config(parent, cfg_options)
+        return load_config(parent)
 
 
 def changed_keys(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:

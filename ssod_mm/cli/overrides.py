@@ -2,42 +2,21 @@
 
 A config file may use variables that only help it to build other values. Once the file
 is read, an override of such a variable would do nothing. Parameters are the exception:
-a file asks for them by ``{{$NAME:default}}`` while it is read, so that all that follows
-from them follows an override too.
+what follows from them is filled in after the overrides.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-import os
-import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from ssod_mm.cli.parameters import PARAMETERS, RUN_KEYS
 from ssod_mm.errors import UserError
-
-DOCUMENTED_VARIABLES = ("DATA_ROOT", "COCO_ROOT", "NUM_CLASSES", "PRETRAINED")
-"""Environment variables that may set a parameter; no other one changes a config."""
-
-RUN_KEYS = frozenset(
-    {
-        *("allow_partial_load", "auto_scale_lr", "custom_hooks", "custom_imports"),
-        *("data_preprocessor", "default_hooks", "default_scope", "env_cfg"),
-        *("experiment_name", "find_unused_parameters", "fold", "hidden_ann_file"),
-        *("launcher", "load_from", "log_level", "log_processor", "model"),
-        *("model_wrapper_cfg", "optim_wrapper", "param_scheduler", "percent"),
-        *("randomness", "resume", "seed", "teacher_config", "teacher_options"),
-        *("test_cfg", "test_dataloader", "test_evaluator", "train_cfg"),
-        *("train_dataloader", "unlabelled", "val_cfg", "val_dataloader"),
-        *("val_evaluator", "visualizer", "work_dir"),
-    }
-)
-"""Top-level keys that the runner or this package reads from a complete config."""
 
 # Parts without a ``type`` that take keys beyond those that a config lists: they are
 # checked where they are read.
@@ -54,9 +33,13 @@ _OPEN_PARTS = {
     "semi_test_cfg",
     "semi_train_cfg",
     "teacher_options",
+    "user",
+    "views",
 }
-_DEFAULTED = re.compile(r"\{\{['\"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['\"]?\}\}")
-_PARAMETER = re.compile(r"\{\{\s*\$([A-Za-z_]\w*)")
+
+
+_SOURCES = {"labelled": 0, "unlabelled": 1}
+"""Variables of the config files on data, and where they go in a training set."""
 
 
 def config_files(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -67,7 +50,7 @@ def config_files(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[Path]:
     """
     path = path.resolve()
     if path in seen:
-        circle = " -> ".join(str(one) for one in (*seen[seen.index(path) :], path))
+        circle = " -> ".join(str(file) for file in (*seen[seen.index(path) :], path))
         raise UserError(f"_base_ leads in a circle: {circle}")
     if not path.is_file():
         return
@@ -87,52 +70,6 @@ def config_files(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[Path]:
                     yield from config_files(path.parent / base, (*seen, path))
 
 
-def parameters(path: str | Path) -> set[str]:
-    """Names of the parameters, in small letters, that a config file asks for."""
-    return {
-        name.lower()
-        for file in dict.fromkeys(config_files(Path(path)))
-        for name in _PARAMETER.findall(file.read_text(encoding="utf-8"))
-    }
-
-
-@contextmanager
-def given_parameters(
-    names: set[str], options: Mapping[str, Any]
-) -> Iterator[dict[str, str]]:
-    """Let mmengine fill in the parameters of a config file while it reads it.
-
-    It would look for them in the environment. Within the block it takes those of the
-    overrides and the documented variables, and none else.
-
-    Args:
-        names: parameters of the file, in small letters.
-        options: overrides; those of other names are left alone.
-
-    Yields:
-        The parameters that the user's environment sets.
-    """
-    from_user = {
-        name: os.environ[name.upper()]
-        for name in names - set(options)
-        if name.upper() in DOCUMENTED_VARIABLES and os.environ.get(name.upper())
-    }
-    values = {**from_user, **{k: str(v) for k, v in options.items() if k in names}}
-
-    def fill(filename: str, temp_config_name: str) -> dict[str, str]:
-        text = Path(filename).read_text(encoding="utf-8")
-        text = _DEFAULTED.sub(lambda m: values.get(m[1].lower(), m[2]), text)
-        Path(temp_config_name).write_text(text, encoding="utf-8")
-        return {}
-
-    stock = Config._substitute_env_variables
-    Config._substitute_env_variables = staticmethod(fill)
-    try:
-        yield from_user
-    finally:
-        Config._substitute_env_variables = staticmethod(stock)
-
-
 def check_overrides(cfg: Config, options: Mapping[str, Any]) -> None:
     """Refuse overrides that would do nothing.
 
@@ -145,19 +82,13 @@ def check_overrides(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     if not cfg.filename:
         return
-    known = parameters(cfg.filename)
+    known = PARAMETERS & set(cfg)
     for key in options:
         first = key.split(".")[0]
-        if first in RUN_KEYS:
-            _check_place(cfg, key)
-        elif key not in known and not _is_saved_root(cfg, key):
+        if first not in known | (RUN_KEYS - {"data_root"}):
             way_out = _what_would_work(cfg, key, known)
             raise UserError(f"--cfg-options {key}: nothing reads it; {way_out}")
-
-
-def _is_saved_root(cfg: Config, key: str) -> bool:
-    """Whether a key is the data root of a config that a run has saved."""
-    return key == "data_root" and isinstance(cfg.get("data_root"), str)
+        _check_place(cfg, key)
 
 
 def move_data_root(cfg: Config, new: str) -> None:
@@ -209,9 +140,12 @@ def _check_place(cfg: Config, key: str) -> None:
         )
 
 
-def _what_would_work(cfg: Config, key: str, known: set[str]) -> str:
+def _what_would_work(cfg: Config, key: str, known: frozenset[str]) -> str:
     """The key that the user may have meant, as the end of a message."""
     parts, live = key.split("."), RUN_KEYS & set(cfg)
+    if parts[0] in _SOURCES:
+        place = f"train_dataloader.dataset.datasets.{_SOURCES[parts[0]]}"
+        return f"what works is {'.'.join([place, *parts[1:]])}"
     dotted = [
         path for first in sorted(live) for path in _dotted_keys(cfg[first], first)
     ]

@@ -18,7 +18,7 @@ from mmengine.config import Config
 
 from ssod_mm.cli.arguments import config_overrides
 from ssod_mm.cli.lookup import changed_keys, load_config
-from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.cli.resolve import merge_options, resolve_config
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.errors import UserError
 
@@ -168,21 +168,22 @@ def start_options(key: str, checkpoints: Sequence[str], start: int = 0) -> dict:
     return options
 
 
-def plan_phases(arguments: Namespace) -> tuple[list[Phase], Phase]:
+def plan_phases(arguments: Namespace, student: Config) -> tuple[list[Phase], Phase]:
     """The teachers and the student of a command line.
 
     Args:
         arguments: ``config`` with the options of ``tools/train.py``, and
             ``teacher_options``, ``teacher_work_dir``.
+        student: what ``arguments.config`` stands for, as read.
 
     Raises:
         FileNotFoundError: there is no such config.
         ValueError: the config has no teacher, or one that does not fit.
     """
     options = dict(arguments.cfg_options or {})
-    student = load_config(arguments.config, options)
     overrides = {**config_overrides(arguments), "check_files": ()}
     resolved = resolve_config(student, **overrides)
+    merge_options(student, options)
     first = first_phase(
         student, resolved.get("seed"), options, arguments.teacher_options or {}
     )
@@ -235,7 +236,7 @@ def _teacher_phase(
     name, options, changes = first.config, first.options, first.changes
     split = {key: student.get(key) for key in ("fold", "percent")}
     cfg = resolve_config(
-        load_config(name, options),
+        load_config(name),
         **split,
         seed=seed,
         cfg_options=options,

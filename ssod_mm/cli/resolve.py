@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ from mmengine.logging import print_log
 
 from ssod_mm.cli.data_files import check_data_files
 from ssod_mm.cli.overrides import check_overrides, move_data_root
+from ssod_mm.cli.parameters import fill_parameters, read_environment
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.errors import UserError
 from ssod_mm.settings import number_rule
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 _AMP_DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 _COUNT = number_rule("whole number", at_least=1)
 _RATE = number_rule("number", above=0)
@@ -77,22 +76,23 @@ def resolve_config(
         check_files: Whose files must exist: any of "train", "val", "test".
 
     Returns:
-        A new config in which ``{fold}``, ``{percent}`` and ``{seed}`` are filled in
-        everywhere.
+        A new config in which all that follows from its parameters is filled in (see
+        :mod:`ssod_mm.cli.parameters`).
 
     Raises:
         ValueError: a value outside its range, or keys that do not fit together.
         FileNotFoundError: a data file or the checkpoint to resume from is missing.
     """
     cfg = copy.deepcopy(cfg)
+    read_environment(cfg, cfg_options or {})
     if cfg_options:
         merge_options(cfg, cfg_options)
     for key, value in (("fold", fold), ("percent", percent), ("seed", seed)):
         if value is not None:
             cfg[key] = value
     _check_split(cfg)
+    fill_parameters(cfg)
     _check_numbers(cfg)
-    _fill_placeholders(cfg)
     _set_seed(cfg)
     _set_work_dir(cfg, work_dir)
     set_precision(cfg, amp)
@@ -176,45 +176,6 @@ def _check_numbers(cfg: Config) -> None:
             value = node[last]
             if not rule.allows(value):
                 raise UserError(f"{dotted} must be {rule.wanted}, not {value!r}")
-
-
-def _fill_placeholders(cfg: Config) -> None:
-    """Fill ``{fold}``, ``{percent}``, ``{seed}`` in every string, keys excepted."""
-    values = {
-        key: f"{cfg[key]:g}" if key == "percent" else str(cfg[key])
-        for key in ("fold", "percent", "seed")
-        if cfg.get(key) is not None
-    }
-    unknown: dict[str, str] = {}
-
-    def fill(text: str) -> str:
-        for name in _PLACEHOLDER.findall(text):
-            if name not in values:
-                unknown[name] = text
-        return _PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), text)
-
-    for key in list(cfg.keys()):
-        cfg[key] = _map_strings(cfg[key], fill)
-    for name, text in unknown.items():
-        print_log(
-            f'nothing fills {{{name}}} in "{text}"; known: '
-            f"{', '.join(f'{{{key}}}' for key in values) or 'none, the config sets '}"
-            f"{'' if values else 'no fold, percent or seed'}",
-            logger="current",
-            level=logging.WARNING,
-        )
-
-
-def _map_strings(node: Any, fill: Callable[[str], str]) -> Any:
-    """``node`` with ``fill`` applied to every string in nested dicts and lists."""
-    if isinstance(node, str):
-        return fill(node)
-    if isinstance(node, dict):
-        filled = {key: _map_strings(value, fill) for key, value in node.items()}
-        return ConfigDict(filled)
-    if isinstance(node, (list, tuple)):
-        return type(node)(_map_strings(value, fill) for value in node)
-    return node
 
 
 def _set_seed(cfg: Config) -> None:

@@ -81,7 +81,7 @@ class DrawPseudoLabelsHook(Hook):
             self.truth = HiddenTruth(
                 self.ann_file,
                 self.classes,
-                "custom_hooks[type='DrawPseudoLabelsHook'].ann_file",
+                "hidden_ann_file, or ann_file of DrawPseudoLabelsHook",
             )
 
     def before_train_iter(

@@ -164,7 +164,7 @@ class PseudoLabelQualityHook(Hook):
         self.truth = HiddenTruth(
             self.ann_file,
             self.classes,
-            "custom_hooks[type='PseudoLabelQualityHook'].ann_file",
+            "hidden_ann_file, or ann_file of PseudoLabelQualityHook",
         )
 
     def after_train_iter(

@@ -145,8 +145,8 @@ def _read(path: Path, config_key: str) -> dict:
     if not path.is_file():
         raise FileNotFoundError(
             f"{config_key}: {path} does not exist. tools/make_splits.py writes it as "
-            "<stem>.<fold>@<percent>-hidden.json; without hidden annotations remove "
-            "the hook from custom_hooks."
+            "<stem>.<fold>@<percent>-hidden.json; without hidden annotations set "
+            "hidden_ann_file = None."
         )
     content = read_coco_json(path, key=config_key)
     content = check_truth(content, str(path))

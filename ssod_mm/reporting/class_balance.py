@@ -43,7 +43,7 @@ def class_trajectories(run: RunScalars) -> list[ClassTrajectory]:
     if not names:
         raise UserError(
             f"the run logged no {start}<name>: its config needs model.class_balance "
-            "and dict(type='ClassBalanceLogHook') in custom_hooks"
+            "and default_hooks = dict(class_balance=dict(type='ClassBalanceLogHook'))"
         )
     trajectories = [
         ClassTrajectory(name, *(run.get(f"{key}/{name}") for key in _KEYS))

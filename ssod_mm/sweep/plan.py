@@ -14,15 +14,14 @@ from mmengine.config import Config
 
 from ssod_mm.cli.fingerprint import config_sha256, text_sha256
 from ssod_mm.cli.lookup import load_config
-from ssod_mm.cli.overrides import DOCUMENTED_VARIABLES
+from ssod_mm.cli.parameters import DOCUMENTED_VARIABLES
 from ssod_mm.cli.phases import (
     check_networks,
     first_phase,
     start_options,
     train_command,
 )
-from ssod_mm.cli.resolve import resolve_config
-from ssod_mm.errors import UserError
+from ssod_mm.cli.resolve import merge_options, resolve_config
 from ssod_mm.sweep.spec import Row, Sweep
 
 _START = "checkpoint-of-the-first-phase.pth"
@@ -161,14 +160,16 @@ class _Planner:
         self.stages: dict[str, Stage] = {}
 
     def run(self, row: Row, percent: float | None, fold: int, seed: int) -> Run:
-        config = filled_config(row.config, percent, row)
-        plain = _load(config, _frozen(row.options))
-        first = first_phase(plain, seed, row.options, row.teacher_options, row.teacher)
+        config = row.config
+        student = _with_options(config, _frozen(row.options))
+        first = first_phase(
+            student, seed, row.options, row.teacher_options, row.teacher
+        )
         name = _named(row.key, percent, fold, seed)
         if first is None:
             stage = self.stage(name, config, row.options, percent, fold, seed)
             return Run(row, percent, fold, seed, (stage.id,))
-        teacher = filled_config(first.config, percent, row)
+        teacher = first.config
         seeds = list(first.seeds)
         seeds.insert(0, seeds.pop(first.start))
         teachers = [
@@ -182,9 +183,12 @@ class _Planner:
             )
             for one in seeds
         ]
-        student = _complete(config, row.options).model
-        network = _complete(teacher, first.options).model
-        check_networks(student.get("detector", student), network, teacher)
+        split = dict(percent=percent, check_files=())
+        model = resolve_config(student, **split).model
+        network = resolve_config(
+            load_config(teacher), cfg_options=first.options, **split
+        ).model
+        check_networks(model.get("detector", model), network, teacher)
         stage = self.stage(
             name, config, row.options, percent, fold, seed, teachers, first.start_key
         )
@@ -204,7 +208,7 @@ class _Planner:
     ) -> Stage:
         complete = {**options, **({start_key: _START} if teachers else {})}
         cfg = resolve_config(
-            _load(config, _frozen(complete)),
+            load_config(config),
             fold=fold,
             percent=percent,
             seed=seed,
@@ -244,39 +248,13 @@ def _named(key: str, percent: float | None, fold: int, seed: int) -> str:
     return f"{key}{ratio}-fold{fold}-seed{seed}"
 
 
-def filled_config(config: str, percent: float | None, row: Row) -> str:
-    """A config's path with its ratio.
-
-    Args:
-        config: path, perhaps with ``{percent:02d}``.
-        percent: labelled images in percent.
-        row: that names it, for the message.
-
-    Raises:
-        ValueError: the path wants a ratio of another kind.
-    """
-    if "{" not in config:
-        return config
-    try:
-        return config.format(percent=percent)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise UserError(
-            f"{row.key}: the config {config} takes a ratio as in {{percent:02d}}, and "
-            f"the ratio is {percent}: {error}"
-        ) from error
-
-
 def _frozen(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True, default=str)
 
 
-def _complete(config: str, options: Mapping[str, Any]) -> Config:
-    """A config with its options, of any split."""
-    cfg = _load(config, _frozen(options))
-    return resolve_config(cfg, cfg_options=options, check_files=())
-
-
 @cache
-def _load(config: str, options: str) -> Config:
+def _with_options(config: str, options: str) -> Config:
     """Read a config once for all folds; nobody changes what comes back."""
-    return load_config(config, json.loads(options))
+    cfg = load_config(config)
+    merge_options(cfg, json.loads(options))
+    return cfg

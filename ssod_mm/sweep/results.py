@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import mmengine
-
-from ssod_mm.cli.lookup import config_roots
 from ssod_mm.reporting.records import RunRecord
 from ssod_mm.reporting.scalars import Series
 from ssod_mm.reporting.sweep_tables import Measurement, SweepTable, sweep_table
@@ -119,9 +114,8 @@ def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
     values = [(one.run, one.value(sweep.metric)) for one in results]
     published, tables = {}, {}
     for run in plan.runs:
-        number = _published(run, plan, reported)
-        if number is not None:
-            published[run.row.key, run.percent] = number
+        if reported == "box AP" and run.percent in run.row.published:
+            published[run.row.key, run.percent] = run.row.published[run.percent]
             tables[run.row.key, run.percent] = run.row.table
     return sweep_table(
         sweep.title,
@@ -138,41 +132,3 @@ def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
         num_planned=Counter((run.row.key, run.percent) for run in plan.runs),
         metric=metric_name(sweep.metric),
     )
-
-
-def _published(run: Run, plan: Plan, metric: str) -> float | None:
-    """What the paper reports for a run: as its row says, or else the metafile."""
-    if metric == "box AP" and run.percent in run.row.published:
-        return run.row.published[run.percent]
-    if run.row.options or not metric:
-        return None  # with other options it is not what was published
-    return published_number(plan.stages[run.stages[-1]].config, metric)
-
-
-def published_number(config: str, metric: str = "box AP") -> float | None:
-    """What the paper reports for a config, in percent.
-
-    Args:
-        config: path below ``configs/``.
-        metric: as the metafiles call it.
-    """
-    for entry in _reported().get(Path(config).stem, []):
-        if metric in entry:
-            return float(entry[metric])
-    return None
-
-
-@cache
-def _reported() -> dict[str, list[dict[str, Any]]]:
-    """``Reported`` of every config, by its name."""
-    root = config_roots()[0]
-    found = {}
-    for path in sorted(root.glob("*/metafile.yml")):
-        for model in mmengine.load(path).get("Models") or []:
-            entries = [
-                entry
-                for result in model.get("Results") or []
-                for entry in result.get("Reported") or []
-            ]
-            found[Path(model["Config"]).stem] = entries
-    return found

@@ -48,7 +48,7 @@ class Row:
     Attributes:
         key: its name in the sweep file; ``<method>+<override>`` for an override.
         label: what the reader sees.
-        config: path below ``configs/``; ``{percent:02d}`` in it is filled in.
+        config: path below ``configs/``.
         options: dotted keys and values, as of ``--cfg-options``.
         teacher: config of the first phase; None for the config's ``teacher_config``
             if it has one.
@@ -312,21 +312,29 @@ def _row(
 def _published(
     own: Mapping[str, Any], ratios: tuple[float | None, ...], place: str
 ) -> dict[float | None, float]:
-    """The number that a row's paper reports, for its only ratio."""
-    number = own.get("published")
-    if number is None:
+    """The numbers that a row's paper reports, by ratio, or one for its only ratio."""
+    given = own.get("published")
+    if given is None:
         return {}
-    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-    if not is_number or not 0 <= number <= 100:
-        raise UserError(
-            f"{place}.published={number!r} must be the paper's AP in percent, 0 to 100"
-        )
-    if len(ratios) != 1:
-        raise UserError(
-            f"{place}.published is one number, but the row has the ratios "
-            f"{list(ratios)}: say by ratios which of them it belongs to"
-        )
-    return {ratios[0]: float(number)}
+    if not isinstance(given, Mapping):
+        if len(ratios) != 1:
+            raise UserError(
+                f"{place}.published is one number, but the row has the ratios "
+                f"{list(ratios)}: give a dict, as in {{{ratios[0]}: {given!r}}}"
+            )
+        given = {ratios[0]: given}
+    for ratio, number in given.items():
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        if not is_number or not 0 <= number <= 100:
+            raise UserError(
+                f"{place}.published={number!r} must be the paper's AP in percent, 0 to "
+                "100"
+            )
+        if ratio not in ratios:
+            raise UserError(
+                f"{place}.published has the ratio {ratio}, the row has {list(ratios)}"
+            )
+    return {ratio: float(number) for ratio, number in given.items()}
 
 
 def _listed(

@@ -6,34 +6,24 @@ A row's config is the one that the sweep would train for its first ratio, fold a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
 from ssod_mm.cli.lookup import load_config, load_parent
 from ssod_mm.cli.resolve import merge_options, set_precision
 from ssod_mm.errors import UserError
-from ssod_mm.sweep.plan import filled_config
 from ssod_mm.sweep.spec import Row, Sweep, load_sweep
 
 
-def load_target(
-    target: str | Path,
-    cfg_options: Mapping[str, Any] | None = None,
-    percent: float | None = None,
-) -> Config:
+def load_target(target: str | Path, percent: float | None = None) -> Config:
     """Read the config that a target stands for.
 
     Args:
         target: a config, as in :func:`ssod_mm.cli.lookup.load_config`, or
             ``SWEEP:ROW``: a sweep file or its name, and the key of a row. An
             override's own name is enough where it changes one method.
-        cfg_options: dotted keys and values, as of ``--cfg-options``. Only the
-            parameters among them are used here; ``resolve_config`` merges the others.
-        percent: labelled images in percent, for a row whose ratios have a config each;
-            None for the row's first ratio.
+        percent: labelled images in percent; None for a row's first ratio.
 
     Returns:
         The config; a row's has its options, precision, fold, seed and first phase, and
@@ -43,22 +33,17 @@ def load_target(
         FileNotFoundError: no such config or sweep; names the most similar ones.
         ValueError: the file is not valid, or the sweep has no such row.
     """
-    if not _is_row(target):
-        return load_config(target, cfg_options)
+    if not is_row(target):
+        return load_config(target)
     sweep, row = _find_row(str(target))
-    return _row_config(sweep, row, cfg_options or {}, percent)
+    return _row_config(sweep, row, percent)
 
 
-def load_reference(
-    target: str | Path,
-    cfg_options: Mapping[str, Any] | None = None,
-    percent: float | None = None,
-) -> Config:
+def load_reference(target: str | Path, percent: float | None = None) -> Config:
     """Read what a target is a change of.
 
     Args:
-        target: as in :func:`load_target`, and so are the others.
-        cfg_options: dotted keys and values.
+        target: as in :func:`load_target`.
         percent: labelled images in percent.
 
     Returns:
@@ -69,20 +54,20 @@ def load_reference(
         FileNotFoundError: see :func:`load_target`.
         ValueError: see :func:`load_target`; or a config that inherits from nothing.
     """
-    if not _is_row(target):
-        return load_parent(target, cfg_options)
+    if not is_row(target):
+        return load_parent(target)
     sweep, row = _find_row(str(target))
-    cfg = _row_config(sweep, row, cfg_options or {}, percent)
     if row.of is not None:
         base = next(other for other in sweep.rows if other.key == row.of)
-        reference = _row_config(sweep, base, cfg_options or {}, percent)
+        reference = _row_config(sweep, base, percent)
     else:
-        reference = load_config(_config_name(row, percent), cfg_options)
-    reference.work_dir = cfg.work_dir
+        reference = load_config(row.config)
+    reference.work_dir = _row_config(sweep, row, percent).work_dir
     return reference
 
 
-def _is_row(target: str | Path) -> bool:
+def is_row(target: str | Path) -> bool:
+    """Whether a target is ``SWEEP:ROW``, not the path of a config."""
     return ":" in str(target) and not Path(target).is_file()
 
 
@@ -112,10 +97,8 @@ def _find_row(target: str) -> tuple[Sweep, Row]:
     raise UserError(f"the sweep {sweep.name} has no row {key!r}; {hint}")
 
 
-def _row_config(
-    sweep: Sweep, row: Row, cfg_options: Mapping[str, Any], percent: float | None
-) -> Config:
-    cfg = load_config(_config_name(row, percent), {**row.options, **cfg_options})
+def _row_config(sweep: Sweep, row: Row, percent: float | None) -> Config:
+    cfg = load_config(row.config)
     try:
         merge_options(cfg, row.options)
     except ValueError as error:
@@ -127,10 +110,10 @@ def _row_config(
         if value is not None:
             cfg[key] = value
     if row.teacher:
-        cfg.teacher_config = _filled(row, row.teacher, percent)
+        cfg.teacher_config = row.teacher
     if row.teacher_options:
-        own = cfg.get("teacher_options") or {}
-        cfg.teacher_options = {**own, **row.teacher_options}
+        known = cfg.get("teacher_options") or {}
+        cfg.teacher_options = {**known, **row.teacher_options}
     marks = [
         f"{letter}{{{key}}}"
         for key, letter in (("fold", "fold"), ("percent", "p"), ("seed", "seed"))
@@ -138,11 +121,3 @@ def _row_config(
     ]
     cfg.work_dir = str(Path("work_dirs", sweep.name, row.key, "-".join(marks)))
     return cfg
-
-
-def _config_name(row: Row, percent: float | None) -> str:
-    return _filled(row, row.config, percent)
-
-
-def _filled(row: Row, config: str, percent: float | None) -> str:
-    return filled_config(config, row.ratios[0] if percent is None else percent, row)

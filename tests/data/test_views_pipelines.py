@@ -3,7 +3,6 @@
 import copy
 import pickle
 import random
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmdet.datasets.transforms import MultiBranch
 from mmdet.registry import MODELS
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 import ssod_mm.data  # noqa: F401  (registers the transforms)
+from ssod_mm.cli.views import VIEW_PRESETS, view_pipelines
 from ssod_mm.data.views import (
     BRANCHES,
     VIEW_META_KEYS,
@@ -25,8 +24,19 @@ from ssod_mm.data.views import (
     build_pipeline,
 )
 
-VIEWS = Path(__file__).parents[2] / "configs" / "_base_" / "views"
-NAMES = ["small", "soft_teacher", "dtg", "flip_cutout", "flip_cutout_multiscale"]
+SMALL = dict(
+    preset="soft_teacher", scale=(304, 228), ratio=(0.75, 1.25), test_scale=(304, 228)
+)
+VIEWS = {
+    "small": SMALL,
+    "soft_teacher": dict(preset="soft_teacher"),
+    "dtg": dict(preset="dtg"),
+    "flip_cutout": dict(preset="flip_cutout"),
+    "flip_cutout_multiscale": dict(
+        preset="flip_cutout", scale=[(1333, 640), (1333, 800)]
+    ),
+}
+NAMES = list(VIEWS)
 CENTRE = (63.4, 41.7)
 SIGMA = 4.0
 BOX = [30, 20, 50, 35]  # x, y, width, height
@@ -40,11 +50,11 @@ def seed_all(seed):
 
 @pytest.fixture(scope="module")
 def pipelines():
-    configs = {name: Config.fromfile(VIEWS / f"{name}.py") for name in NAMES}
+    kinds = dict(sup="labelled", unsup="unlabelled", supervised="supervised")
     return {
-        (name, kind): build_pipeline(config[f"{kind}_pipeline"])
-        for name, config in configs.items()
-        for kind in ("sup", "unsup", "supervised", "test")
+        (name, kind): build_pipeline(view_pipelines(views)[use])
+        for name, views in VIEWS.items()
+        for kind, use in {**kinds, "test": "test"}.items()
     }
 
 
@@ -196,8 +206,8 @@ def test_pipelines_of_plain_detectors(pipelines, blob_path, name):
     assert train["inputs"].dtype == torch.uint8
     assert len(train["data_samples"].gt_instances.bboxes) == 1
     test = pipelines[name, "test"](item_of(blob_path))
-    config = Config.fromfile(VIEWS / f"{name}.py")
-    assert max(test["inputs"].shape[1:]) <= max(config.test_scale)
+    views = {**VIEW_PRESETS[VIEWS[name]["preset"]], **VIEWS[name]}
+    assert max(test["inputs"].shape[1:]) <= max(views["test_scale"])
     assert test["data_samples"].gt_instances.bboxes.tensor.tolist() == [
         [30, 20, 80, 55]
     ]
@@ -281,10 +291,10 @@ def test_a_view_that_is_given_up_gives_up_the_item(given_up):
     assert TwoViews(**pipelines)(dict(img=np.zeros((4, 4, 3), np.uint8))) is None
 
 
-@pytest.mark.parametrize("kind", ["sup", "unsup", "supervised"])
+@pytest.mark.parametrize("kind", ["labelled", "unlabelled", "supervised"])
 def test_a_skipped_image_passes_through_as_none(tmp_path, kind):
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"no image at all")
-    steps = Config.fromfile(VIEWS / "small.py")[f"{kind}_pipeline"]
-    steps[0].on_error = "skip"
+    steps = view_pipelines(SMALL)[kind]
+    steps[0]["on_error"] = "skip"
     assert build_pipeline(steps)(item_of(str(path))) is None

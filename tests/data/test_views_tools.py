@@ -31,15 +31,16 @@ def config_path(tmp_path):
     (root / "annotations/unlabelled.json").write_text(json.dumps(content))
     source = (
         'dict(type="CocoSemiDataset", data_root={root!r}, ann_file="annotations/'
-        '{ann}.json", data_prefix=dict(img="train/"), pipeline=_base_.{kind}_pipeline)'
+        '{ann}.json", data_prefix=dict(img="train/"), pipeline={kind!r})'
     )
     sources = [
         source.format(root=str(root), ann=ann, kind=kind)
-        for ann, kind in (("instances_train", "sup"), ("unlabelled", "unsup"))
+        for ann, kind in (("instances_train", "labelled"), ("unlabelled", "unlabelled"))
     ]
     path = tmp_path / "browse.py"
     path.write_text(
-        f"""_base_ = {str(ROOT / "configs/_base_/views/small.py")!r}
+        f"""views = dict(preset="soft_teacher", scale=(304, 228), ratio=(0.75, 1.25))
+model = dict(detector=None)
 seed = 0
 hidden_ann_file = {str(root / "annotations/instances_train.json")!r}
 train_dataloader = dict(

@@ -58,7 +58,7 @@ def shipped_cfg(cfg):
 
     Its backbone's batch norm is frozen, the first of the three conditions.
     """
-    name = "mean_teacher/mean_teacher_frcnn_r50_180k_coco_p10.py"
+    name = "mean_teacher/mean_teacher_faster-rcnn_r50_coco.py"
     model = Config.fromfile(ROOT / "configs" / name).model.to_dict()
     model["semi_train_cfg"].update(score_thr=0.0, burn_in=0)
     detector = model["detector"]

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader, Dataset
 
-from ssod_mm.cli import lookup, resolve
+from ssod_mm.cli import lookup, parameters, resolve
 from ssod_mm.cli.data_files import NamedPath, way_out
 from ssod_mm.cli.errors import explain
 from ssod_mm.engine.runtime import (
@@ -40,7 +40,11 @@ def completed(content, **arguments):
 
 def warnings_of(call):
     """The warnings that ``call`` logs."""
-    with mock.patch.object(resolve, "print_log") as log:
+    log = mock.Mock()
+    with (
+        mock.patch.object(resolve, "print_log", log),
+        mock.patch.object(parameters, "print_log", log),
+    ):
         result = call()
     for _, options in log.call_args_list:
         assert options["level"] == logging.WARNING
@@ -87,15 +91,26 @@ def test_broken_config_is_named_with_the_reason(tmp_path, text, reason):
     assert str(path) in str(caught.value)
 
 
-def test_overrides_reach_what_the_file_derives_from_them(tmp_path, monkeypatch):
-    monkeypatch.delenv("DATA_ROOT", raising=False)
+def test_overrides_reach_what_follows_from_them(tmp_path):
     path = tmp_path / "derived.py"
     path.write_text(
-        'data_root = "{{$DATA_ROOT:data/a}}"\nann = f"{data_root}/x.json"\n'
+        'data_root = "data/a"\nmax_iters = {1: 90, 10: 300}\npercent = 1\n'
+        "train_cfg = dict(val_interval=1 / 3)\nlr_steps = [2 / 3]\n"
+        'param_scheduler = dict(type="MultiStepLR", by_epoch=False)\n'
+        'model = dict(a="{data_root}/x.json", percent="{percent}")\n'
     )
-    assert load_config(path).ann == "data/a/x.json"
-    assert load_config(path, {"data_root": "data/b"}).ann == "data/b/x.json"
-    assert load_config(path).ann == "data/a/x.json"  # the environment is as before
+
+    def resolved(**options):
+        cfg = resolve_config(load_config(path), cfg_options=options, check_files=())
+        steps = cfg.param_scheduler.milestones
+        return cfg.model.a, cfg.train_cfg.max_iters, cfg.train_cfg.val_interval, steps
+
+    assert resolved() == ("data/a/x.json", 90, 30, [60])
+    assert resolved(data_root="/b") == ("/b/x.json", 90, 30, [60])
+    assert resolved(percent=10) == ("data/a/x.json", 300, 100, [200])
+    assert resolved(max_iters=9) == ("data/a/x.json", 9, 3, [6])
+    with pytest.raises(ValueError, match="max_iters is given for 1, 10 percent"):
+        resolved(percent=5)
 
 
 def test_changed_keys_are_dotted_and_pair_old_with_new(tmp_path):

@@ -151,9 +151,7 @@ def test_silent_in_burn_in_and_told_about_detectors_without_steps(hidden):
 
 def test_missing_file_names_the_key(tmp_path):
     hook = PseudoLabelQualityHook(ann_file=tmp_path / "absent.json")
-    with pytest.raises(
-        FileNotFoundError, match=r"custom_hooks.*ann_file.*absent\.json"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"hidden_ann_file.*absent\.json"):
         hook.before_train(fake_runner("missing"))
 
 

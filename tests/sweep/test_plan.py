@@ -10,12 +10,13 @@ from mmengine.runner import Runner
 
 from ssod_mm.cli import fingerprint
 from ssod_mm.cli.fingerprint import config_sha256
-from ssod_mm.cli.lookup import config_roots, find_config
+from ssod_mm.cli.lookup import changed_keys, config_roots, find_config
 from ssod_mm.sweep.plan import plan_sweep
 from ssod_mm.sweep.spec import find_sweep, load_sweep, parse_sweep
+from ssod_mm.sweep.targets import load_reference, load_target
 
-PLAIN = "supervised/supervised_frcnn_r18_short_shapes_p05.py"
-CERTAINTY = "certainty/certainty_ifrcnn_r18_short_shapes_p05.py"
+PLAIN = "supervised/supervised_faster-rcnn_r18_shapes.py"
+CERTAINTY = "certainty/certainty_faster-rcnn_r18_shapes.py"
 PATH = Path("tiny.py")
 
 
@@ -140,14 +141,14 @@ def test_an_unknown_sweep_names_those_there_are():
         find_sweep("shaeps")
 
 
-def test_a_ratio_is_part_of_a_configs_name():
-    config = "supervised/supervised_frcnn_r50_180k_coco_p{percent:02d}.py"
-    sweep = sweep_of(ratios=[1, 10], methods=dict(a=dict(config=config)))
-    plan = plan_sweep(sweep)
-    names = [stage.config for stage in plan.stages.values()]
-    assert [name[-6:] for name in names] == ["p01.py", "p10.py"]
-    with pytest.raises(ValueError, match=r"a: the config .* the ratio is None"):
-        plan_sweep(sweep_of(methods=dict(a=dict(config=config))))
+def test_a_ratio_is_no_file():
+    methods = dict(a=dict(config=PLAIN, published={1: 9.0}))
+    plan = plan_sweep(sweep_of(ratios=[1, 10], methods=methods))
+    assert [stage.percent for stage in plan.stages.values()] == [1, 10]
+    assert plan.sweep.rows[0].published == {1: 9.0}
+    methods["a"]["published"] = {2: 9.0}
+    with pytest.raises(ValueError, match=r"has the ratio 2, the row has \[1, 10\]"):
+        sweep_of(ratios=[1, 10], methods=methods)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_rows_share_a_first_phase(shapes):
     assert by_row["supervised"][0] != by_row["certainty"][0]
     assert by_row["supervised"][1] != by_row["mean_teacher"][1]
     first = shapes.stages[by_row["certainty"][0]]
-    assert "ifrcnn" in first.config
+    assert "interval" in first.config
     assert first.max_iters == 800
 
 
@@ -208,11 +209,14 @@ def test_a_teacher_that_does_not_fit_is_refused():
 
 
 def test_options_of_both_phases_decide_whether_they_fit():
-    config = "certainty/certainty_ifrcnn_r50_90k_coco_p02_abl_k04.py"
+    both = dict(
+        config="certainty/certainty_faster-rcnn_r50_coco.py",
+        options={"model.detector.roi_head.bbox_head.num_intervals": 4},
+    )
     key = "model.roi_head.bbox_head.num_intervals"
-    assert len(ids(methods=dict(c=dict(config=config)))) == 2
+    assert len(ids(methods=dict(c=dict(both, teacher_options={key: 4})))) == 2
     with pytest.raises(ValueError, match="num_intervals=9"):
-        ids(methods=dict(c=dict(config=config, teacher_options={key: 9})))
+        ids(methods=dict(c=dict(both, teacher_options={key: 9})))
 
 
 def test_place_and_looks_do_not_count():
@@ -244,19 +248,12 @@ def test_shipped_sweeps_can_be_read(name):
             find_config(row.teacher)
 
 
-@pytest.mark.parametrize(
-    ("name", "folder", "stem"),
-    [
-        ("coco_certainty_ablations", "certainty", "certainty_ifrcnn_r50_90k_coco_p02"),
-        ("coco_lerprc_ablations", "lerprc", "lerprc_gfrcnn_r50_180k_coco_p10"),
-        ("coco_dtg_ablations", "dtg", "dtg_ffrcnn_r50_180k_coco_p10"),
-    ],
-)
-def test_ablation_sweeps_are_complete(name, folder, stem):
-    root = config_roots()[0] / folder
-    switches = {path.stem.split("_abl_")[1] for path in root.glob(f"{stem}_abl_*.py")}
-    rows = {row.key.split("+")[1] for row in load_sweep(name).rows if "+" in row.key}
-    assert rows == switches
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "ablations" in name])
+def test_every_ablation_changes_what_it_names(name):
+    for row in load_sweep(name).rows:
+        if row.of is not None:
+            target = f"{name}:{row.key}"
+            assert changed_keys(load_reference(target), load_target(target)), target
 
 
 def test_ablation_sweep_of_a_folder_is_complete():
@@ -264,7 +261,7 @@ def test_ablation_sweep_of_a_folder_is_complete():
     shipped = {
         path.relative_to(root).as_posix()
         for method in ("certainty", "lerprc", "dtg")
-        for path in (root / method).glob("*_mnv2_short_folder_p10*.py")
+        for path in (root / method).glob("*_mnv2_folder.py")
     }
     rows = {row.config for row in load_sweep("folder_ablations").rows}
     assert shipped <= rows
@@ -276,8 +273,8 @@ def test_rows_of_a_folder_start_from_a_first_phase():
 
 
 def test_an_ensemble_is_taught_by_several_first_phases():
-    config = "certainty/certainty_ifrcnn_r50_90k_coco_p02_abl_ensemble.py"
-    plan = plan_sweep(sweep_of(ratios=[2], methods=dict(a=dict(config=config))))
+    sweep = load_sweep("coco_certainty_ablations")
+    plan = plan_sweep(sweep.select(rows=["certainty+ensemble"]))
     (run,) = plan.runs
     *teachers, student = (plan.stages[one] for one in run.stages)
     assert len(teachers) > 1

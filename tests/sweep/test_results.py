@@ -15,7 +15,7 @@ import pytest
 from ssod_mm.reporting import sweep_tables
 from ssod_mm.reporting.charts import band, class_chart, curve_chart
 from ssod_mm.sweep.report import sweep_report
-from ssod_mm.sweep.results import collect, published_number, result_table
+from ssod_mm.sweep.results import collect, result_table
 from ssod_mm.sweep.state import StageFolder
 from tests.sweep.fake_sweep import make_plan, make_stage, two_phase_plan
 from tests.sweep.synthetic import synthetic_plan, write_synthetic
@@ -66,14 +66,6 @@ def test_a_curve_counts_both_phases(tmp_path):
         (folder.path / "record.json").write_text(json.dumps(content))
     first, _ = collect(plan, tmp_path)
     assert first.curve("coco/bbox_mAP") == [(10, 10.0), (20, 20.0)]
-
-
-def test_published_numbers_come_from_the_metafiles():
-    config = "certainty/certainty_ifrcnn_r50_180k_coco_p10.py"
-    assert published_number(config) == 31.67
-    assert published_number("certainty/no_such.py") is None
-    config = "lerprc/lerprc_gfrcnn_r50_180k_coco_p10_abl_no_ler_prc.py"
-    assert published_number(config, "box AP50") > 40
 
 
 def test_a_rows_own_published_number_stands_apart(small):

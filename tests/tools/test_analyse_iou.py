@@ -77,7 +77,6 @@ def test_withheld_truth_of_the_unlabelled_images(trained, tmp_path):
     out = tmp_path / "out"
     options = [
         f"hidden_ann_file={root / 'annotations/instances_train.json'}",
-        "unlabelled.data_prefix.img=train/",
     ]
     call_tool(
         "analyse_iou",

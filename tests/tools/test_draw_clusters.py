@@ -14,13 +14,14 @@ from tests.config_runs import make_layouts, shrink
 from tests.models.builders import batch
 from tests.models.dense_builders import build_dense
 
-CONFIG = "dtg/dtg_ffrcnn_r18_short_shapes_p05.py"
+CONFIG = "dtg/dtg_faster-rcnn_r18_shapes.py"
 
 
 @pytest.fixture(scope="module")
 def cfg(tmp_path_factory):
     root = make_layouts(tmp_path_factory.mktemp("layouts"))
-    loaded = load_config(CONFIG, {"data_root": str(root / "shapes")})
+    options = {"data_root": str(root / "shapes")}
+    loaded = resolve_config(load_config(CONFIG), cfg_options=options)
     return resolve_config(shrink(loaded), work_dir=str(root / "run"), fold=1)
 
 
@@ -50,13 +51,15 @@ def test_ranks_and_disagreements_are_drawn(mmdet_scope):
     [
         (dict(checkpoint="nowhere.pth"), "no checkpoint nowhere.pth"),
         (dict(num_images=0), "--images 0"),
-        (dict(config="mean_teacher/mean_teacher_frcnn_r18_short_shapes_p05.py"), "dtg"),
+        (dict(config="mean_teacher/mean_teacher_faster-rcnn_r18_shapes.py"), "dtg"),
     ],
 )
 def test_mistakes_are_named(cfg, tmp_path, change, message):
     made = dict(checkpoint=str(tmp_path / "w.pth"), num_images=1)
     torch.save({}, tmp_path / "w.pth")
-    config = load_config(change.pop("config")) if "config" in change else cfg
+    config = cfg
+    if "config" in change:
+        config = resolve_config(load_config(change.pop("config")), check_files=())
     made.update(change)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         draw_clusters(config, out=tmp_path, device="cpu", **made)

@@ -10,18 +10,20 @@ import pytest
 import torch
 
 from ssod_mm.cli.phases import Phase, plan_phases
+from ssod_mm.sweep.targets import load_target
 from tests.engine.semi_runs import make_semi_coco
 from tests.helpers import tiny_mean_teacher_cfg, tiny_supervised_cfg, write_config
 from tests.tools.semi_checkpoints import call_tool
 
-SHAPES = "certainty/certainty_ifrcnn_r18_short_shapes_p05.py"
-ABLATION = "certainty/certainty_ifrcnn_r50_90k_coco_p02_abl"
+SHAPES = "certainty/certainty_faster-rcnn_r18_shapes.py"
+ABLATION = "coco_certainty_ablations:"
 
 
 def plan(config, **given):
     names = ("fold", "percent", "seed", "work_dir", "cfg_options", "teacher_options")
     names += ("teacher_work_dir", "amp", "auto_scale_lr")
-    return plan_phases(Namespace(config=config, **{**dict.fromkeys(names), **given}))
+    arguments = Namespace(config=config, **{**dict.fromkeys(names), **given})
+    return plan_phases(arguments, load_target(config, arguments.percent))
 
 
 def options_of(phase: Phase) -> dict[str, str]:
@@ -37,7 +39,7 @@ def test_both_phases_have_split_seed_and_precision():
         assert "--fold 3 --percent 2.5 --seed 7" in text
         assert "--amp bf16" in text
     assert teacher.work_dir == Path(
-        "work_dirs/supervised_ifrcnn_r18_short_shapes_p05/fold3-p2.5-seed7"
+        "work_dirs/supervised_faster-rcnn-interval_r18_shapes/fold3-p2.5-seed7"
     )
     assert teacher.checkpoint.name == "iter_1600.pth"
     assert student.work_dir.name == "fold3-p2.5-seed7"
@@ -46,13 +48,13 @@ def test_both_phases_have_split_seed_and_precision():
 def test_the_student_starts_from_the_teacher():
     (teacher,), student = plan(SHAPES)
     assert options_of(student) == {"continue_from": str(teacher.checkpoint)}
-    (teacher,), student = plan(f"{ABLATION}_no_dt.py")
+    (teacher,), student = plan(f"{ABLATION}no_dt")
     assert options_of(student) == {"load_from": str(teacher.checkpoint)}
 
 
 def test_options_of_the_data_go_to_both_and_others_to_one():
     given = {"data_root": "/x", "num_classes": 3, "max_iters": 50}
-    folder = "certainty/certainty_ifrcnn_mnv2_short_folder_p10.py"
+    folder = "certainty/certainty_faster-rcnn_mnv2_folder.py"
     (teacher,), student = plan(
         folder, cfg_options=given, teacher_options={"max_iters": 20}
     )
@@ -64,19 +66,19 @@ def test_options_of_the_data_go_to_both_and_others_to_one():
 
 
 def test_a_changed_teacher_has_a_folder_of_its_own():
-    (plain,), _ = plan(f"{ABLATION}_no_dt.py")
-    (changed,), _ = plan(f"{ABLATION}_k08.py")
+    (plain,), _ = plan(f"{ABLATION}no_dt")
+    (changed,), _ = plan(f"{ABLATION}k08")
     assert options_of(changed)["model.roi_head.bbox_head.num_intervals"] == "8"
     assert (
         changed.work_dir.parent.name == f"{plain.work_dir.parent.name}-num_intervals8"
     )
-    (chosen,), _ = plan(f"{ABLATION}_k08.py", teacher_work_dir="mine")
+    (chosen,), _ = plan(f"{ABLATION}k08", teacher_work_dir="mine")
     assert chosen.work_dir == Path("mine")
 
 
 @pytest.mark.parametrize(("seed", "own"), [(0, 0), (1, 1), (5, 0)])
 def test_teachers_of_an_ensemble_differ_in_their_seed(seed, own):
-    teachers, student = plan(f"{ABLATION}_ensemble.py", seed=seed)
+    teachers, student = plan(f"{ABLATION}ensemble", seed=seed)
     assert [one.work_dir.name for one in teachers] == [
         "fold1-p2-seed0",
         "fold1-p2-seed1",
@@ -90,7 +92,7 @@ def test_teachers_of_an_ensemble_differ_in_their_seed(seed, own):
 
 def test_configs_that_do_not_fit_are_told(tmp_path):
     with pytest.raises(ValueError, match=r"no teacher_config.*tools/train\.py"):
-        plan("mean_teacher/mean_teacher_frcnn_r50_180k_coco_p10.py")
+        plan("mean_teacher/mean_teacher_faster-rcnn_r50_coco.py")
     with pytest.raises(ValueError, match=r"num_intervals=9, the student's.*=30"):
         plan(SHAPES, teacher_options={"model.roi_head.bbox_head.num_intervals": 9})
     leaf = tmp_path / "leaf.py"

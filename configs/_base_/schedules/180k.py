@@ -1,8 +1,0 @@
-"""180,000 iterations: COCO with 1, 2, 5 or 10 % of the labels."""
-
-_base_ = "./step_decay.py"
-
-max_iters = int("{{$MAX_ITERS:180000}}")
-train_cfg = dict(max_iters=max_iters, val_interval=5_000)
-steps = [max_iters * 2 // 3, max_iters * 8 // 9]
-_base_.param_scheduler[1].update(end=max_iters, milestones=steps)

@@ -1,8 +1,0 @@
-"""90,000 iterations: VOC (dense guidance), or COCO full supervised (`1x`)."""
-
-_base_ = "./step_decay.py"
-
-max_iters = int("{{$MAX_ITERS:90000}}")
-train_cfg = dict(max_iters=max_iters, val_interval=5_000)
-steps = [max_iters * 2 // 3, max_iters * 8 // 9]
-_base_.param_scheduler[1].update(end=max_iters, milestones=steps)

@@ -1,0 +1,44 @@
+"""Certainty-aware pseudo labels without certainty, on the shapes: plain box head.
+
+Command: python tools/train.py
+         certainty/certainty_faster-rcnn-plain_r18_shapes.py
+Data:    python tools/make_shapes.py --out data/shapes
+The two phases in one run: the burn-in trains the teacher, which is frozen at its end.
+Apart, the first one as long as you like: the same with tools/train_phases.py.
+"""
+
+_base_ = [
+    "../_base_/shapes.py",
+    "../_base_/short_teacher.py",
+]
+
+teacher_config = "supervised/supervised_faster-rcnn_r18_shapes.py"
+model = dict(
+    type="CertaintyTeacher",
+    detector=_base_.detector,
+    semi_train_cfg=dict(
+        box_hull="ellipse",  # round shapes leave the corners of their boxes empty
+        ignore_thr=0.15,
+        unsup_loss_weights=dict(loss_cls=0.1, loss_rpn_bbox=0.0, loss_bbox=0.0),
+    ),
+    semi_test_cfg=dict(predict_on="student"),
+    # Of few labels most detections are doubtful; counted, they would push all weights
+    # up, and so does an average by count where p * v is small.
+    class_balance=dict(
+        type="ClassBalance",
+        g1=0.05,
+        g2=0.6,
+        clip=(0.4, 0.9),
+        floor=0.5,
+        average="evidence",
+        use_loc=False,
+    ),
+)
+# The frozen teacher does not change: only the student is worth a look.
+val_cfg = dict(models=["student"])
+default_hooks = dict(
+    checkpoint=dict(save_best="student/coco/bbox_mAP"),
+    teacher=dict(_delete_=True, type="MeanTeacherEMAHook", teacher="frozen"),
+    class_balance=dict(type="ClassBalanceLogHook"),
+)
+train_dataloader = dict(dataset=dict(datasets=[_base_.labelled, _base_.unlabelled]))

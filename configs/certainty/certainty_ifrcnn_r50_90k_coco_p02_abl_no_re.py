@@ -1,5 +1,0 @@
-"""Ablation: one loss weight for all classes (table 6)."""
-
-_base_ = "./certainty_ifrcnn_r50_90k_coco_p02.py"
-
-model = dict(class_balance=dict(g2=0.0))

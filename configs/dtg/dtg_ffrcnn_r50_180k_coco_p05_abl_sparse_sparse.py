@@ -1,8 +1,0 @@
-"""DTG: the sparse-to-dense baseline with 5 % of the labels of COCO (table 2d).
-
-Published AP: 31.1.
-"""
-
-_base_ = "./dtg_ffrcnn_r50_180k_coco_p10_abl_sparse_sparse.py"
-
-percent = 5

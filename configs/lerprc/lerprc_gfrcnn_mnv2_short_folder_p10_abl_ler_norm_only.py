@@ -1,5 +1,0 @@
-"""Ablation: LER's normaliser without its weights."""
-
-_base_ = "./lerprc_gfrcnn_mnv2_short_folder_p10.py"
-
-model = dict(ler=dict(quality=False))

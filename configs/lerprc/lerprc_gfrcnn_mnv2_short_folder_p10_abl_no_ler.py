@@ -1,5 +1,0 @@
-"""Ablation: without LER, PRC alone."""
-
-_base_ = "./lerprc_gfrcnn_mnv2_short_folder_p10.py"
-
-model = dict(ler=None)

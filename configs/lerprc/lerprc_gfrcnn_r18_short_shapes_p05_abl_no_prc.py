@@ -1,5 +1,0 @@
-"""Ablation: without PRC, LER alone."""
-
-_base_ = "./lerprc_gfrcnn_r18_short_shapes_p05.py"
-
-model = dict(prc=None)

@@ -1,5 +1,0 @@
-"""Ablation: localisation quality from the mean log variance, in (0, 1)."""
-
-_base_ = "./lerprc_gfrcnn_r50_180k_coco_p10.py"
-
-model = dict(detector=dict(roi_head=dict(bbox_head=dict(quality_on="log_variance"))))

@@ -1,9 +1,0 @@
-"""Supervised baseline on the embedded shapes: focal Faster R-CNN, 5 % of the labels.
-
-Command: python tools/train.py supervised/supervised_ffrcnn_r18_short_shapes_p05.py
-Data:    python tools/make_shapes.py --out data/shapes
-"""
-
-_base_ = ["./supervised_frcnn_r18_short_shapes_p05.py", "../_base_/heads/focal.py"]
-
-model = _base_.head
