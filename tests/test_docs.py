@@ -21,6 +21,7 @@ import ssod_mm.data
 import ssod_mm.engine
 import ssod_mm.evaluation  # noqa: F401  registers what the pages name
 from ssod_mm.cli.lookup import find_config, load_config
+from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.speed import SpeedSettings
 from ssod_mm.engine.teacher_hook import MeanTeacherEMAHook
 from ssod_mm.models import SemiTrainConfig

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ssod_mm.cli.main import COMMANDS
 from ssod_mm.sweep.targets import load_target
 from tests.docs_text import (
     GAP,
@@ -82,6 +83,9 @@ def tool_and_arguments(command: Command) -> tuple[str, list[str]]:
         path, *rest = rest
         assert (ROOT / path).is_file(), f"{command}: no {path}"
         return Path(path).stem, rest
+    if program == "ssod":
+        assert rest[0] in COMMANDS, f"{command}: no such subcommand"
+        return COMMANDS[rest[0]], rest[1:]
     assert program in SCRIPTS, f"{command}: unknown program"
     assert (ROOT / program).is_file()
     tool, position = SCRIPTS[program]
@@ -107,8 +111,9 @@ def check_command(command: Command) -> None:
     except SystemExit:
         pytest.fail(f"{command}: tools/{tool}.py refuses these arguments")
     config = getattr(parsed, "config", None)
-    if config and config != "CONFIG" and not config.startswith(READERS_OWN):
-        cfg = load_target(config, parsed.cfg_options)
+    no_config = ("CONFIG", "path/to/data")
+    if config and config not in no_config and not config.startswith(READERS_OWN):
+        cfg = load_target(config)
         for key in parsed.cfg_options or {}:
             assert has_key(cfg, key), f"{command}: the config has no {key}"
 

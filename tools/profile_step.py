@@ -148,14 +148,14 @@ def compared_configs(arguments: argparse.Namespace) -> tuple[Config, Config | No
     """
     skipped = {"check_files": ()} if arguments.synthetic else {}
     cfg = resolve_config(
-        load_config(arguments.config, arguments.cfg_options),
+        load_config(arguments.config),
         amp=arguments.amp,
         **skipped,
         **config_overrides(arguments),
     )
     other = None
     if arguments.against:
-        other = load_config(arguments.against, arguments.cfg_options)
+        other = resolve_config(load_config(arguments.against), check_files=())
     elif "against" in (arguments.variants or ()):
         raise UserError("--variants against needs --against CONFIG")
     if arguments.score_thr is not None:

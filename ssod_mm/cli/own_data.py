@@ -50,10 +50,7 @@ class OwnData:
         Args:
             pretrained: ImageNet weights of the backbone; None for the config's.
         """
-        options: dict[str, Any] = {
-            "data_root": str(self.root),
-            "num_classes": self.num_classes,
-        }
+        options: dict[str, Any] = {"data_root": str(self.root)}
         return {**options, **({"pretrained": pretrained} if pretrained else {})}
 
 

@@ -12,18 +12,20 @@ from torch import nn
 from ssod_mm.apis.profile import phases_of, profiled
 from ssod_mm.apis.step_costs import CountedOperations, Phases
 from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
 from tests.config_runs import make_layouts, shrink
 from tests.models.builders import batch, build_mean_teacher, total
 from tests.tools.semi_checkpoints import call_tool
 
-CONFIG = "dtg/dtg_ffrcnn_r18_short_shapes_p05.py"
+CONFIG = "dtg/dtg_faster-rcnn_r18_shapes.py"
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     root = make_layouts(tmp_path_factory.mktemp("layouts"))
     file = root / "tiny.py"
-    shrink(load_config(CONFIG, {"data_root": str(root / "shapes")})).dump(file)
+    options = {"data_root": str(root / "shapes")}
+    shrink(resolve_config(load_config(CONFIG), cfg_options=options)).dump(file)
     return file
 
 
