@@ -86,7 +86,9 @@ class Variant:
         wrapper = copy.deepcopy(cfg.optim_wrapper)
         # So small a rate that weights, hence pseudo labels, stay those of the start.
         wrapper.optimizer["lr"] = 1e-7
-        hooks = [h for h in cfg.custom_hooks if h["type"].endswith(HOOKS)]
+        hooks = [*(cfg.get("default_hooks") or {}).values()]
+        hooks = [*filter(None, hooks), *(cfg.get("custom_hooks") or [])]
+        hooks = [hook for hook in hooks if hook["type"].endswith(HOOKS)]
         if stock:
             hooks = [dict(type="MeanTeacherHook")]
         self.runner = (Runner if stock else FastRunner)(
