@@ -10,10 +10,10 @@ JOBS ?= 2
 export VENV OMP_NUM_THREADS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo shapes test lint format docs
+.PHONY: help setup demo shapes test test-gpu lint format docs
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | \
 		while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-8s %s\n' "$$name" "$$text"; done
 
@@ -28,6 +28,9 @@ shapes: setup ## draw the embedded dataset into data/shapes
 
 test: setup ## the whole test suite; ARGS="-k views" for a part, JOBS=1 in one process
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile $(ARGS)
+
+test-gpu: setup ## the tests that need a GPU, in one process
+	@$(BIN)/python -m pytest -q -m gpu tests/gpu $(ARGS)
 
 lint: setup ## what must be clean before a commit
 	@$(BIN)/ruff check .

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-import torch
 from mmdet.models import BaseDetector
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.modules.batchnorm import _BatchNorm
 
-Features = tuple[Tensor, ...]
+from ssod_mm.models.size_groups import (
+    Features,
+    GroupedFeatures,
+    Sizes,
+    size_groups,
+    stack_padded,
+)
 
 
 def padding_waste(groups: Sequence[Tensor]) -> float:
@@ -30,42 +36,112 @@ def padding_waste(groups: Sequence[Tensor]) -> float:
     return joint / apart - 1.0
 
 
-def stack_padded(groups: Sequence[Tensor]) -> Tensor:
-    """Concatenate image batches, zero-padded at the right and bottom.
+def takes_groups(detector: BaseDetector) -> bool:
+    """Whether images of a batch may pass a detector's network in several groups.
 
-    Args:
-        groups: image batches (B_i, 3, H_i, W_i), normalised, padded with zeros.
-
-    Returns:
-        (sum B_i, 3, max H_i, max W_i).
+    Its anchor head must know what to do with them, and no batch norm may learn from
+    the composition of a batch.
     """
-    height = max(group.shape[-2] for group in groups)
-    width = max(group.shape[-1] for group in groups)
-    return torch.cat(
-        [pad(g, (0, width - g.shape[-1], 0, height - g.shape[-2])) for g in groups]
-    )
+    head = getattr(detector, "rpn_head", None) or getattr(detector, "bbox_head", None)
+    if not getattr(head, "takes_groups", False):
+        return False
+    norms = [m for m in detector.modules() if isinstance(m, _BatchNorm)]
+    return not any(norm.training for norm in norms)
 
 
 def joint_features(
-    detector: BaseDetector, groups: Sequence[Tensor], max_waste: float
+    detector: BaseDetector,
+    batches: Sequence[Tensor],
+    max_waste: float,
+    sizes: Sequence[Sizes] | None = None,
 ) -> list[Features]:
-    """Features of each image group, from one backbone pass where that pays.
+    """Features of several image batches, from as few backbone passes as pays.
 
     Args:
         detector: a detector with ``extract_feat``.
-        groups: image batches (B_i, 3, H_i, W_i).
-        max_waste: the groups share one pass if stacking them adds at most this share
+        batches: image batches (B_i, 3, H_i, W_i).
+        max_waste: the batches share one pass if stacking them adds at most this share
             of pixels (see :func:`padding_waste`); negative: never.
+        sizes: of the images of each batch (see :func:`sizes_in`). Where the detector
+            takes groups, images of like size share a pass, whatever their batch.
 
     Returns:
-        For each group a tuple of feature maps (B_i, C, h, w).
+        For each batch a tuple of feature maps (B_i, C, h, w), which may be
+        :class:`GroupedFeatures`.
     """
-    if len(groups) < 2 or padding_waste(groups) > max_waste:
-        return [tuple(detector.extract_feat(group)) for group in groups]
-    features = detector.extract_feat(stack_padded(groups))
-    sizes = [group.shape[0] for group in groups]
-    split = [level.split(sizes) for level in features]
-    return [tuple(level[i] for level in split) for i in range(len(groups))]
+    if sizes is not None and 0 <= max_waste < math.inf and takes_groups(detector):
+        groups = size_groups([size for one in sizes for size in one], max_waste)
+        return _features_of_groups(detector.extract_feat, batches, sizes, groups)
+    if len(batches) < 2 or padding_waste(batches) > max_waste:
+        return [detector.extract_feat(batch) for batch in batches]
+    return _split(
+        detector.extract_feat(stack_padded(batches)), [len(one) for one in batches]
+    )
+
+
+def _split(features: Features, counts: Sequence[int]) -> list[Features]:
+    """Features of consecutive images."""
+    levels = [level.split(list(counts)) for level in features]
+    return [tuple(level[i] for level in levels) for i in range(len(counts))]
+
+
+def _features_of_groups(
+    extract: Callable[[Tensor], Features],
+    batches: Sequence[Tensor],
+    sizes: Sequence[Sizes],
+    groups: Sequence[Sequence[int]],
+) -> list[Features]:
+    """Features of each batch from one pass for each group of images.
+
+    Args:
+        extract: gives the feature maps of images.
+        batches: image batches.
+        sizes: of the images of each batch.
+        groups: numbers of the images of each group, counted over all batches, sorted.
+    """
+    if len(groups) == 1:
+        return _split(extract(stack_padded(batches)), [len(one) for one in batches])
+    places = [(b, row) for b, batch in enumerate(batches) for row in range(len(batch))]
+    parts: list[list[Features]] = [[] for _ in batches]
+    rows: list[list[list[int]]] = [[] for _ in batches]
+    for group in groups:
+        members = [places[number] for number in group]
+        images = []
+        for b, row in members:
+            height, width = sizes[b][row]
+            images.append(batches[b][row : row + 1, :, :height, :width])
+        counts = [sum(b == one for one, _ in members) for b in range(len(batches))]
+        for b, maps in enumerate(_split(extract(stack_padded(images)), counts)):
+            if counts[b]:
+                parts[b].append(maps)
+                rows[b].append([row for one, row in members if one == b])
+    return [
+        maps[0] if len(maps) == 1 else GroupedFeatures.of(maps, where)
+        for maps, where in zip(parts, rows, strict=True)
+    ]
+
+
+def passes_by_size(
+    detector: BaseDetector, sizes: Sizes, max_waste: float
+) -> AbstractContextManager[None]:
+    """Let a detector's images of unlike sizes pass its network in groups.
+
+    Args:
+        detector: the detector.
+        sizes: of the images that it will be asked about, see :func:`sizes_in`.
+        max_waste: see :func:`joint_features`.
+    """
+    if not (0 <= max_waste < math.inf and takes_groups(detector)):
+        return nullcontext()
+    groups = size_groups(sizes, max_waste)
+    if len(groups) == 1:
+        return nullcontext()
+    extract = detector.extract_feat
+
+    def extract_groups(images: Tensor) -> Features:
+        return _features_of_groups(extract, [images], [sizes], groups)[0]
+
+    return replaced_method(detector, "extract_feat", extract_groups)
 
 
 @contextmanager
@@ -82,11 +158,14 @@ def replaced_method(
         name: of the method.
         function: called in its place, without ``self``.
     """
+    outer = vars(module).get(name)
     setattr(module, name, function)
     try:
         yield
     finally:
         delattr(module, name)
+        if outer is not None:
+            setattr(module, name, outer)
 
 
 @contextmanager

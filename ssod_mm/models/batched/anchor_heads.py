@@ -29,8 +29,10 @@ from ssod_mm.models.batched.rules import (
     has_plain_box_loss,
     sample_rule,
 )
+from ssod_mm.models.size_groups import Features, GroupedFeatures, joined
 
 _CACHED_SHAPES = 8
+_NO_OBJECT = -1e4  # a logit that float16 can hold
 
 
 def fits_anchor_head(head: AnchorHead) -> bool:
@@ -60,6 +62,27 @@ class BatchedAnchorHead(AnchorHead):
     The losses are those of mmdet; where candidates are sampled, they are computed of
     these alone. The keys of the sampling come from :meth:`sampling_keys`.
     """
+
+    @property
+    def takes_groups(self) -> bool:
+        """Whether it takes :class:`GroupedFeatures`."""
+        return self.use_sigmoid_cls
+
+    def forward(self, x: Features) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits and deltas of each level, see mmdet's method.
+
+        Args:
+            x: feature maps; of :class:`GroupedFeatures` each group is treated by
+                itself, and beyond its maps there is no object.
+        """
+        forward = super().forward
+        if not isinstance(x, GroupedFeatures):
+            return forward(x)
+        logits, deltas = zip(*(forward(maps) for maps in x.groups), strict=True)
+        return (
+            [joined(maps, x.order, _NO_OBJECT) for maps in zip(*logits, strict=True)],
+            [joined(maps, x.order, 0.0) for maps in zip(*deltas, strict=True)],
+        )
 
     def sampling_keys(self, size: tuple[int, int], device: torch.device) -> Tensor:
         """Uniform keys (B, N), by which anchors are sampled."""

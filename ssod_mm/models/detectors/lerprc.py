@@ -108,7 +108,7 @@ class LerPrcTeacher(MeanTeacher):
         Returns:
             Boxes in weak-view pixels; ``extra`` is a :class:`WeakViews`.
         """
-        features = tuple(self.teacher.extract_feat(inputs))
+        features = self.teacher.extract_feat(inputs)
         with use_features(self.teacher, features):
             guidance = super().teacher_guidance(inputs, samples)
         return replace(guidance, extra=WeakViews(features, samples))

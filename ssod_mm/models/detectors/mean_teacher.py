@@ -26,7 +26,12 @@ from ssod_mm.errors import UserError
 from ssod_mm.models.batched import batch_heads
 from ssod_mm.models.class_balance import build_class_balance
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
-from ssod_mm.models.features import Features, joint_features, use_features
+from ssod_mm.models.features import (
+    Features,
+    joint_features,
+    passes_by_size,
+    use_features,
+)
 from ssod_mm.models.geometry import ViewMap
 from ssod_mm.models.graph import (
     anchor_empty_losses,
@@ -47,6 +52,7 @@ from ssod_mm.models.roi_losses import (
     pseudo_label_loss,
     roi_losses,
 )
+from ssod_mm.models.size_groups import sizes_in
 from ssod_mm.structures import GuidedLosses, PseudoBoxes, TeachingStep
 
 
@@ -154,11 +160,13 @@ class MeanTeacher(SemiBaseDetector):
         learnt = ("sup", "unsup_student") if weight > 0 else ("sup",)
         learnt = [branch for branch in learnt if branch in inputs]
         mixed = {branch: self._mixed(branch, inputs, samples) for branch in learnt}
-        groups = [
-            inputs[branch] if views is None else views.inputs
-            for branch, views in mixed.items()
-        ]
-        maps = joint_features(self.student, groups, self.settings.max_waste)
+        batches, sizes = [], []
+        for branch, views in mixed.items():
+            images = inputs[branch] if views is None else views.inputs
+            shown = samples[branch] if views is None else views.samples
+            batches.append(images)
+            sizes.append(sizes_in(images, shown))
+        maps = joint_features(self.student, batches, self.settings.max_waste, sizes)
         features = dict(zip(learnt, maps, strict=True))
         shares = self.settings.branch_shares(inputs)
         losses = {}
@@ -252,7 +260,9 @@ class MeanTeacher(SemiBaseDetector):
             ``unsup_*`` losses and diagnostics.
         """
         weak, strong = samples["unsup_teacher"], samples["unsup_student"]
-        with torch.no_grad():
+        sizes = sizes_in(inputs["unsup_teacher"], weak)
+        by_size = passes_by_size(self.teacher, sizes, self.settings.max_waste)
+        with torch.no_grad(), by_size:
             detected = self.teacher_guidance(inputs["unsup_teacher"], weak)
             if self.class_balance is not None:
                 self.class_balance.observe(detected.instances)

@@ -42,8 +42,9 @@ class SemiTrainConfig(Settings):
             teaching that all is background.
         unsup_loss_weights: factors on single unlabelled losses by their mmdet name,
             such as ``dict(loss_bbox=0.0)``.
-        joint_forward: labelled and strong views share one backbone pass if stacking
-            them adds at most this share of pixels; ``True`` always, ``False`` never.
+        joint_forward: images share a backbone pass if padding them to one size adds at
+            most this share of pixels, else those of like size do; ``True``: labelled
+            and strong views always share one, ``False``: never.
         freeze_teacher: the teacher gets no gradient; must stay true.
     """
 
