@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdet.datasets.api_wrappers import COCO
 from mmengine import fileio
 
 from ssod_mm.errors import UserError
+from ssod_mm.mmdet_datasets import COCO
 
 CocoDocument = dict[str, Any]
 LARGEST_SIDE = 2**31

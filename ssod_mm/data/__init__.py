@@ -1,5 +1,6 @@
 """Datasets, views and samplers; importing registers them."""
 
+import ssod_mm.mmdet_datasets  # noqa: F401  (first: it silences mmdet)
 from ssod_mm.data.datasets import CocoSemiDataset, SeededConcatDataset
 from ssod_mm.data.image_folder import ImageFolderDataset
 from ssod_mm.data.loading import LoadImage

@@ -13,6 +13,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from ssod_mm.engine.run_log import EarlyLoggerHook
+
 
 def saves_now(runner: Runner, hook: Hook, batch_idx: int) -> bool:
     """Whether a hook writes a checkpoint after this training iteration."""
@@ -32,7 +34,8 @@ def _reads_now(runner: Runner, hook: Hook, batch_idx: int) -> bool:
     """
     if isinstance(hook, LoggerHook):
         ends = hook.end_of_epoch(runner.train_dataloader, batch_idx)
-        return ends or hook.every_n_inner_iters(batch_idx, hook.interval)
+        early = isinstance(hook, EarlyLoggerHook) and hook.is_early(runner)
+        return ends or early or hook.every_n_inner_iters(batch_idx, hook.interval)
     if hasattr(hook, "reads_losses"):
         return hook.reads_losses(runner)
     return saves_now(runner, hook, batch_idx)

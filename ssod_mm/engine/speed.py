@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from ssod_mm.engine.amp import keep_detection_ops_in_float32
 from ssod_mm.engine.folding import fold_frozen_norms
 from ssod_mm.engine.loss_hook import LossInfoHook
+from ssod_mm.engine.run_log import TerseRunner
 from ssod_mm.settings import Settings, flag
 
 _KEYS_OF_MMENGINE = ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit")
@@ -68,7 +69,7 @@ def prepare_model(model: nn.Module, settings: SpeedSettings) -> None:
         model.to(memory_format=torch.channels_last)
 
 
-class FastRunner(Runner):
+class FastRunner(TerseRunner):
     """mmengine's runner with defaults that make a step fast.
 
     What a config says is kept. Where it is silent, and on CUDA, batches are pinned and
