@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ssod_mm.apis.folder_training import folder_row, plan_folder, train_folder
+from ssod_mm.apis.step_variants import VARIANTS
 from ssod_mm.cli import main as ssod
 from ssod_mm.cli.own_data import choose_detector, read_own_data
 from ssod_mm.cli.tool_files import tools_folder
@@ -111,9 +112,17 @@ def test_every_option_has_a_help_that_says_its_default(name, monkeypatch):
     for action in parser._actions:
         if not action.option_strings or action.required or action.nargs == 0:
             continue
+        if action.help == argparse.SUPPRESS:
+            continue
         assert action.help, action.option_strings
         text = formatter._expand_help(action) + groups[action]
         assert "default" in text, action.option_strings
+
+
+def test_the_variants_of_a_profile():
+    """The tool writes them out, since what times them loads torch."""
+    tool = runpy.run_path(str(tools_folder() / "profile_step.py"))
+    assert tool["VARIANTS"] == VARIANTS
 
 
 def test_the_list_of_commands(monkeypatch, capsys):
