@@ -69,7 +69,8 @@ def joint_features(
         For each batch a tuple of feature maps (B_i, C, h, w), which may be
         :class:`GroupedFeatures`.
     """
-    if sizes is not None and 0 <= max_waste < math.inf and takes_groups(detector):
+    by_size = bool(batches) and sizes is not None and 0 <= max_waste < math.inf
+    if by_size and takes_groups(detector):
         groups = size_groups([size for one in sizes for size in one], max_waste)
         return _features_of_groups(detector.extract_feat, batches, sizes, groups)
     if len(batches) < 2 or padding_waste(batches) > max_waste:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -121,3 +122,25 @@ def test_predicted_waits_are_those_that_happen(device, method):
         total(losses).backward()
     found = phases.waits.total()
     assert found <= 1.1 * predicted + 2, phases.sites.most_common(20)
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_teacher_on_its_own_stream_teaches_the_same(device, method):
+    inputs, results = moved(_batch(0), device), []
+    for stream in (False, True):
+        model = CASES[method]["plain"]().to(device)
+        model.settings = replace(model.settings, teacher_stream=stream)
+        for _ in range(3):
+            torch.manual_seed(0)
+            losses = model.loss(*inputs)
+            value = total(losses)
+            value.backward()
+            model.zero_grad()
+        results.append({key: as_tensor(loss) for key, loss in losses.items()})
+    assert results[0].keys() == results[1].keys()
+    for key, value in results[0].items():
+        torch.testing.assert_close(results[1][key], value, rtol=1e-4, atol=1e-5)
+
+
+def as_tensor(loss):
+    return sum(loss) if isinstance(loss, list) else loss

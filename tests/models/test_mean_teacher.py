@@ -1,5 +1,6 @@
 """The frame's contract, over two-stage and one-stage detectors."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -317,3 +318,40 @@ def test_defaults_without_semi_train_cfg():
 def test_wrong_settings_name_their_key(settings, message):
     with pytest.raises(ValueError, match=message):
         SemiTrainConfig.from_config(settings)
+
+
+def test_teacher_on_its_own_stream_is_asked_after_the_students_backbone(monkeypatch):
+    order = []
+
+    class Fake:
+        """Notes what happens while the teacher works beside."""
+
+        def mark(self):
+            order.append("mark")
+
+        @contextmanager
+        def beside(self):
+            order.append("begin")
+            yield
+            order.append("end")
+
+    plain = build_mean_teacher()
+    torch.manual_seed(0)
+    expected = plain.loss(*batch())
+    model = build_mean_teacher(teacher_stream=True)
+    assert model._side_stream(batch()[0]) is None  # there is none on a CPU
+    fake = Fake()
+    monkeypatch.setattr(model, "_side_stream", lambda _inputs: fake)
+    for name in ("student", "teacher"):
+        backbone = getattr(model, name).backbone
+        backbone.register_forward_hook(lambda *_, name=name: order.append(name))
+    torch.manual_seed(0)
+    losses = model.loss(*batch())
+    assert order == ["mark", "student", "begin", "teacher", "end"]
+    assert losses.keys() == expected.keys()
+    for key, value in losses.items():
+        torch.testing.assert_close(value, expected[key], msg=key)
+    model.iteration, model.settings = 0, replace(model.settings, burn_in=5)
+    order.clear()
+    model.loss(*batch())
+    assert order == ["student"]

@@ -205,6 +205,10 @@ def test_one_size_is_one_plain_pass():
         torch.testing.assert_close(level, expected)
 
 
+def test_nothing_to_do_is_no_pass():
+    assert joint_features(detector(), [], 0.1, []) == []
+
+
 def test_size_of_an_image_is_what_its_sample_says():
     samples = [sample(0, (32, 64)), sample(1, (200, 300)), sample(2)]
     images = torch.zeros(3, 3, 64, 96)

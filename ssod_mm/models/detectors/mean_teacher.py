@@ -53,6 +53,7 @@ from ssod_mm.models.roi_losses import (
     roi_losses,
 )
 from ssod_mm.models.size_groups import sizes_in
+from ssod_mm.models.streams import SideStream
 from ssod_mm.structures import GuidedLosses, PseudoBoxes, TeachingStep
 
 
@@ -112,6 +113,7 @@ class MeanTeacher(SemiBaseDetector):
         self.iteration = 0
         self.last_step: TeachingStep | None = None
         self.keeps_images = False
+        self._stream: SideStream | None = None
         self.needs_whole_batches = averages_over_processes(self.student)
 
     @property
@@ -160,6 +162,9 @@ class MeanTeacher(SemiBaseDetector):
         learnt = ("sup", "unsup_student") if weight > 0 else ("sup",)
         learnt = [branch for branch in learnt if branch in inputs]
         mixed = {branch: self._mixed(branch, inputs, samples) for branch in learnt}
+        asked, side = None, self._side_stream(inputs) if weight > 0 else None
+        if side is not None:
+            side.mark()
         batches, sizes = [], []
         for branch, views in mixed.items():
             images = inputs[branch] if views is None else views.inputs
@@ -168,6 +173,9 @@ class MeanTeacher(SemiBaseDetector):
             sizes.append(sizes_in(images, shown))
         maps = joint_features(self.student, batches, self.settings.max_waste, sizes)
         features = dict(zip(learnt, maps, strict=True))
+        if side is not None and "unsup_student" in features:
+            with side.beside():
+                asked = self.ask_teacher(inputs, samples)
         shares = self.settings.branch_shares(inputs)
         losses = {}
         if "sup" in features:
@@ -184,6 +192,7 @@ class MeanTeacher(SemiBaseDetector):
                 samples,
                 weight,
                 mixed["unsup_student"],
+                asked,
             )
             return {**losses, **taught}
         self.last_step = None
@@ -193,6 +202,15 @@ class MeanTeacher(SemiBaseDetector):
             losses = {"sup_loss_cls": zero_through_parameters(self.student)}
         like = next(iter(inputs.values()))
         return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def _side_stream(self, inputs: dict[str, Tensor]) -> SideStream | None:
+        """The teacher's own stream, where it has one."""
+        device = next(iter(inputs.values())).device
+        if not self.settings.teacher_stream or device.type != "cuda":
+            return None
+        if self._stream is None:
+            self._stream = SideStream(device)
+        return self._stream
 
     def _mixed(
         self, branch: str, inputs: dict[str, Tensor], samples: dict[str, SampleList]
@@ -245,6 +263,7 @@ class MeanTeacher(SemiBaseDetector):
         samples: dict[str, SampleList],
         weight: float,
         mixed: MixedViews | None = None,
+        asked: tuple[PseudoBoxes, int] | None = None,
     ) -> dict[str, Tensor]:
         """Let the teacher label the weak views and the student learn in the strong.
 
@@ -255,18 +274,13 @@ class MeanTeacher(SemiBaseDetector):
             weight: weight of the unlabelled loss in this iteration.
             mixed: the images that the student learns from, where they are not the
                 strong views themselves.
+            asked: what :meth:`ask_teacher` gave, if it was asked before.
 
         Returns:
             ``unsup_*`` losses and diagnostics.
         """
         weak, strong = samples["unsup_teacher"], samples["unsup_student"]
-        sizes = sizes_in(inputs["unsup_teacher"], weak)
-        by_size = passes_by_size(self.teacher, sizes, self.settings.max_waste)
-        with torch.no_grad(), by_size:
-            detected = self.teacher_guidance(inputs["unsup_teacher"], weak)
-            if self.class_balance is not None:
-                self.class_balance.observe(detected.instances)
-            kept = self.select(detected)
+        kept, num_detected = asked or self.ask_teacher(inputs, samples)
         guidance = self.to_student_view(kept, weak, strong)
         learnt, taught = strong, guidance
         if mixed is not None:
@@ -282,10 +296,30 @@ class MeanTeacher(SemiBaseDetector):
             labels_weak=kept.bare(),
             labels_strong=guidance.bare(),
         )
-        stats = teaching_stats(
-            weight, guidance, detected.num_boxes, inputs["unsup_student"]
-        )
+        stats = teaching_stats(weight, guidance, num_detected, inputs["unsup_student"])
         return {**self.weighted(parts, weight), **stats}
+
+    @torch.no_grad()
+    def ask_teacher(
+        self, inputs: dict[str, Tensor], samples: dict[str, SampleList]
+    ) -> tuple[PseudoBoxes, int]:
+        """What the teacher says about the weak views.
+
+        Args:
+            inputs: image batches of the branches.
+            samples: their data samples.
+
+        Returns:
+            Pseudo labels in weak-view pixels, and the number of boxes from which they
+            were chosen.
+        """
+        images, weak = inputs["unsup_teacher"], samples["unsup_teacher"]
+        sizes = sizes_in(images, weak)
+        with passes_by_size(self.teacher, sizes, self.settings.max_waste):
+            detected = self.teacher_guidance(images, weak)
+        if self.class_balance is not None:
+            self.class_balance.observe(detected.instances)
+        return self.select(detected), detected.num_boxes
 
     def weighted(
         self, parts: Sequence[GuidedLosses], weight: float

@@ -45,6 +45,8 @@ class SemiTrainConfig(Settings):
         joint_forward: images share a backbone pass if padding them to one size adds at
             most this share of pixels, else those of like size do; ``True``: labelled
             and strong views always share one, ``False``: never.
+        teacher_stream: on CUDA the teacher works on a stream of its own while the
+            student's backbone does; takes more memory.
         freeze_teacher: the teacher gets no gradient; must stay true.
     """
 
@@ -63,6 +65,7 @@ class SemiTrainConfig(Settings):
     empty_weight: float = number(0.0, at_least=0)
     unsup_loss_weights: dict[str, float] | None = None
     joint_forward: bool | float = 0.1
+    teacher_stream: bool = flag(False)
     freeze_teacher: bool = flag(True)
 
     def check(self, key: str) -> None:
