@@ -68,6 +68,7 @@ setup(
         "tensorboard>=2.15",
         "rich>=13",
         "tqdm>=4.60",
+        "pyyaml>=6",
         "setuptools<81",
     ],
     extras_require={

@@ -191,7 +191,7 @@ def test_boxes_in_parts_of_the_image(folder, reader):
     assert "between 0 and 1" in outcome(READERS[reader], path)
 
 
-@pytest.mark.parametrize("reader", ["split", "hidden"])
+@pytest.mark.parametrize("reader", ["training", "split", "hidden"])
 def test_an_image_that_occurs_twice(folder, reader):
     document = coco_document()
     document["images"][1]["file_name"] = document["images"][0]["file_name"]

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Import names that differ from the name of their distribution.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "yaml": "pyyaml",
     "cv2": "opencv-python",
     "mmcv": "onedl-mmcv",
     "mmdet": "onedl-mmdetection",

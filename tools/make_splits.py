@@ -28,7 +28,9 @@ annotation that is not a crowd (--index-pool annotated).
 def parse_args() -> argparse.Namespace:
     """Command line of this tool."""
     parser = make_parser(__doc__, epilog=EPILOG)
-    parser.add_argument("--ann", type=Path, required=True, help="COCO json to split")
+    parser.add_argument(
+        "--ann", type=Path, required=True, help="COCO json to split, or data folder"
+    )
     parser.add_argument(
         "--out", type=Path, help="output folder (default: semi/ beside the json)"
     )
@@ -119,7 +121,12 @@ def main() -> None:
     """Split one file."""
     args = parse_args()
     with one_line_errors():
-        run(args, args.ann, args.out or args.ann.parent / "semi")
+        ann_file = args.ann
+        if ann_file.is_dir():
+            from ssod_mm.formats.convert import TRAIN_JSON, coco_folder
+
+            ann_file = coco_folder(ann_file) / TRAIN_JSON
+        run(args, ann_file, args.out or ann_file.parent / "semi")
 
 
 if __name__ == "__main__":

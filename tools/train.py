@@ -33,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
     add_config_arguments(
-        parser, ", or a folder of your own data: annotations/instances_train.json, ..."
+        parser, ", or a folder of your own data: COCO json, YOLO or VOC"
     )
     add_training_arguments(parser)
     parser.add_argument(
@@ -66,7 +66,8 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
         "--unlabelled",
         metavar="FOLDER",
         help="images without labels, beside all labels (default: --percent of the "
-        "images keep their labels, 10 unless given)",
+        "images keep their labels, 10 unless given; with --percent 100 the images of "
+        "the folder that have none)",
     )
     folder.add_argument(
         "--pretrained",

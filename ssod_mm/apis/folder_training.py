@@ -90,7 +90,7 @@ def plan_folder(
         method: key of a row of the sweep ``folder``.
         detector: see :func:`folder_row`.
         unlabelled: folder of images without labels, taught beside all labels; None
-            splits the labels.
+            splits the labels, or with ``percent=100`` takes those of the folder.
         pretrained: ImageNet weights of the backbone.
         iters: iterations of teacher and student; None for the sweep's.
         fold: number of the label split; None for 1.
@@ -115,6 +115,8 @@ def plan_folder(
     has_teacher = bool(plain.get("teacher_config"))
     fold, seed = fold or 1, seed or 0
     options, teacher_options = data.options(pretrained), {}
+    if unlabelled is None and percent == 100 and has_teacher:
+        unlabelled = data.unlabelled
     if unlabelled is not None:
         if not has_teacher or percent not in (None, 100):
             raise UserError(

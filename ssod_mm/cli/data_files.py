@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from ssod_mm.errors import UserError
 
+_PARTS = ("dataloader", "evaluator")
+_OWN_DATA = re.compile(r"annotations/(semi/)?instances_(train|val)\.[^/]*json$")
+_DATA_KEYS = {
+    *(f"{stage}_{part}" for stage in ("train", "val", "test") for part in _PARTS),
+    *("custom_hooks", "data_root", "default_hooks", "hidden_ann_file"),
+}
 _SPLIT_FILE = re.compile(r"(.+)\.(\d+)@([\d.]+)(?:-unlabeled|-hidden)?\.json")
 
 
@@ -38,6 +44,46 @@ class NamedPath:
             return True
         path = Path(self.path)
         return path.is_dir() if self.is_folder else path.is_file()
+
+
+def use_converted_data(cfg: Config) -> None:
+    """Let data sets of YOLO, VOC or other folders read the converted files.
+
+    A data root is replaced everywhere where the layout of own data is asked of it
+    (``annotations/instances_train...json``), it does not have that layout, and is in
+    one of the forms of ``ssod_mm.formats``.
+
+    Args:
+        cfg: a config whose placeholders are filled in; it is changed.
+
+    Raises:
+        UserError: a file of the folder is wrong.
+    """
+    from ssod_mm.formats.convert import coco_folder_or_none
+
+    roots = {
+        named.root
+        for named in _all_paths(cfg, ("train", "val", "test"))
+        if named.root and "://" not in named.root and _OWN_DATA.search(named.path)
+    }
+    for root in sorted(roots):
+        folder = coco_folder_or_none(root)
+        if folder is not None:
+            for key in _DATA_KEYS & set(cfg):
+                cfg[key] = _moved(cfg[key], root.rstrip("/"), str(folder))
+
+
+def _moved(node: Any, old: str, new: str) -> Any:
+    """A config part with every path in one folder moved to another one."""
+    if isinstance(node, str):
+        inside = node == old or node.startswith(f"{old}/")
+        return new + node[len(old) :] if inside else node
+    if isinstance(node, Mapping):
+        moved = {key: _moved(value, old, new) for key, value in node.items()}
+        return ConfigDict(moved)
+    if isinstance(node, (list, tuple)):
+        return type(node)(_moved(value, old, new) for value in node)
+    return node
 
 
 def check_data_files(cfg: Config, stages: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ssod_mm.errors import UserError
 
+UNLABELLED_JSON = Path("annotations", "instances_unlabelled.json")
 LAYOUT = (
     "DATA must hold annotations/instances_train.json and instances_val.json (COCO "
     "format) and the image folders train/ and val/."
@@ -33,6 +34,12 @@ class OwnData:
         """The annotation file of the training images."""
         return self.root / "annotations" / "instances_train.json"
 
+    @property
+    def unlabelled(self) -> Path | None:
+        """Images of the folder without labels: a json or folder, where it is there."""
+        places = (self.root / UNLABELLED_JSON, self.root / "unlabelled")
+        return next((place for place in places if place.exists()), None)
+
     def split_file(self, fold: int, percent: float) -> Path:
         """The labelled images of a split."""
         semi = self.root / "annotations" / "semi"
@@ -55,13 +62,15 @@ class OwnData:
 
 
 def read_own_data(root: str | Path) -> OwnData:
-    """Check a folder and read its number of classes.
+    """Check a folder, convert it where it has another form, and read its classes.
 
     Raises:
         FileNotFoundError: the folder lacks something; says what.
-        UserError: the json is not in COCO format.
+        UserError: the folder is in no known form, or a file in it is wrong.
     """
-    root = Path(root).resolve()
+    from ssod_mm.formats.convert import coco_folder
+
+    root = coco_folder(Path(root).resolve())
     for part in ("train", "val"):
         ann_file = root / "annotations" / f"instances_{part}.json"
         for path, kind in ((ann_file, "annotation file"), (root / part, "folder")):
@@ -79,17 +88,22 @@ def with_image_folder(folder: str | Path) -> dict[str, Any]:
     """Overrides for all labels and a plain folder of unlabelled images.
 
     Args:
-        folder: of the images, in any subfolders.
+        folder: of the images, in any subfolders; or the json that lists those of the
+            data folder.
 
     Raises:
         FileNotFoundError: there is no such folder.
     """
     folder = Path(folder).resolve()
+    datasets = "train_dataloader.dataset.datasets"
+    labels = {f"{datasets}.0.ann_file": "annotations/instances_train.json"}
+    if folder.name == UNLABELLED_JSON.name:
+        listed = {f"{datasets}.1.ann_file": str(UNLABELLED_JSON)}
+        return {**labels, **listed, "hidden_ann_file": None}
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} (--unlabelled)")
-    datasets = "train_dataloader.dataset.datasets"
     return {
-        f"{datasets}.0.ann_file": "annotations/instances_train.json",
+        **labels,
         f"{datasets}.1.type": "ImageFolderDataset",
         f"{datasets}.1.data_root": str(folder),
         f"{datasets}.1.ann_file": "",

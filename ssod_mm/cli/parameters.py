@@ -31,7 +31,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from ssod_mm.cli.data_files import labelled_ann_file
+from ssod_mm.cli.data_files import labelled_ann_file, use_converted_data
 from ssod_mm.cli.views import view_pipelines
 from ssod_mm.errors import UserError
 from ssod_mm.settings import number_rule
@@ -117,6 +117,7 @@ def fill_parameters(cfg: Config) -> None:
     _complete_hooks(cfg)
     _train_from_the_start(cfg)
     _fill_placeholders(cfg)
+    use_converted_data(cfg)
     _set_num_classes(cfg)
     if cfg.filename:
         _keep(cfg, RUN_KEYS)

@@ -20,6 +20,7 @@ from torch.utils.data import get_worker_info
 from ssod_mm.coco_json import (
     BoxCounts,
     check_classes,
+    check_file_names,
     check_images,
     clean_annotations,
     coco_index,
@@ -133,6 +134,7 @@ class CocoSemiDataset(SkipGuardMixin, CocoDataset):
         self._check_image_folder()
         document = read_coco_json(self.ann_file, self.backend_args)
         check_images(document, self.ann_file)
+        check_file_names(document, self.ann_file)
         names = json_classes(document, self.ann_file)
         classes = check_classes(
             self._metainfo.get("classes", names), names, self.ann_file

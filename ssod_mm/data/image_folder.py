@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mmdet.datasets import BaseDetDataset
 from mmdet.registry import DATASETS
 from mmengine.logging import print_log
-from PIL import Image
 
 from ssod_mm.coco_json import read_coco_json
 from ssod_mm.data.datasets import SkipGuardMixin
 from ssod_mm.errors import UserError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-EXIF_ORIENTATION = 0x0112
+from ssod_mm.formats.images import EXTENSIONS, file_names, image_size
 
 
 @DATASETS.register_module()
@@ -87,7 +83,7 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
                 f"image folder {folder} not found (data_root and data_prefix.img of "
                 "ImageFolderDataset)"
             )
-        names = sorted(image_names(folder, self.extensions, self.recursive))
+        names = sorted(file_names(folder, self.extensions, self.recursive))
         if not names:
             where = "or below it" if self.recursive else "(recursive=False)"
             raise UserError(
@@ -169,36 +165,3 @@ def _check_names(key: str, names: Any) -> None:
     is_list = isinstance(names, (list, tuple, set, frozenset))
     if not is_list or not all(isinstance(name, str) for name in names):
         raise UserError(f"ImageFolderDataset: {key} = {names!r} is no list of texts")
-
-
-def image_names(
-    folder: Path, extensions: tuple[str, ...], recursive: bool
-) -> Iterator[str]:
-    """Paths of the images below a folder, relative to it, in no order.
-
-    Links are followed, each folder once, so that a circle of links ends.
-    """
-    seen = set()
-    for current, subfolders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(current)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        subfolders[:] = sorted(
-            name for name in subfolders if recursive and not name.startswith(".")
-        )
-        below = Path(current).relative_to(folder)
-        for name in files:
-            if name.lower().endswith(extensions) and not name.startswith("."):
-                yield (below / name).as_posix()
-
-
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width of an image as loaded, that is, turned as its EXIF says."""
-    if not Path(path).is_file():
-        raise UserError(f"{path} is no regular file")
-    with Image.open(path) as image:
-        width, height = image.size
-        turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-    return (width, height) if turned else (height, width)

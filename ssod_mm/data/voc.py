@@ -1,10 +1,5 @@
 """PASCAL VOC annotations as COCO json.
 
-Coordinates: VOC counts pixels from 1 and its ``xmax``, ``ymax`` belong to the box, so
-a box over a whole image of width W is 1 to W. In the continuous coordinates of COCO,
-where pixel i covers [i, i + 1], that box is x = 0 with width W: 1 is subtracted from
-``xmin`` and ``ymin`` only.
-
 Difficult objects keep ``"difficult": 1``. COCO-style evaluation knows no such flag and
 counts them as ordinary objects; VOC's own evaluation leaves them out. What the json
 says besides is chosen by ``difficult``, see ``voc_to_coco``; what a data set makes of
@@ -13,14 +8,12 @@ the flag by the key ``difficult`` of ``CocoSemiDataset``.
 
 from __future__ import annotations
 
-import math
 import re
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ssod_mm.errors import UserError
+from ssod_mm.formats.voc_xml import read_voc_xml
 
 VOC_CLASSES = (
     "aeroplane",
@@ -176,53 +169,21 @@ def parse_voc_xml(path: str | Path) -> tuple[int, int, list[dict[str, Any]]]:
         ValueError: it is no xml, the size is missing, a class is unknown, or a box
             is empty or lies outside the image.
     """
-    try:
-        root = ElementTree.parse(path).getroot()
-        width = round(_number(root, "size/width"))
-        height = round(_number(root, "size/height"))
-        if width < 1 or height < 1:
-            raise UserError(f"its size is {width} x {height} pixels")
-        return width, height, list(_objects(root, width, height))
-    except (ElementTree.ParseError, ValueError, OSError) as error:
-        raise UserError(f"annotation file {path} is not usable: {error}") from None
-
-
-def _number(element: ElementTree.Element, tag: str) -> float:
-    """The finite number in a tag.
-
-    Raises:
-        ValueError: there is none.
-    """
-    number = float(element.findtext(tag, ""))
-    if not math.isfinite(number):
-        raise UserError(f"{tag} is {number}")
-    return number
-
-
-def _objects(
-    root: ElementTree.Element, width: int, height: int
-) -> Iterator[dict[str, Any]]:
-    for element in root.findall("object"):
-        name = element.findtext("name", "").strip()
-        if name not in VOC_CLASSES:
-            raise UserError(f"class {name!r} is not among the 20 classes of VOC")
-        xmin, ymin, xmax, ymax = (
-            _number(element, f"bndbox/{side}")
-            for side in ("xmin", "ymin", "xmax", "ymax")
-        )
-        left, top = max(xmin - 1, 0.0), max(ymin - 1, 0.0)
-        right, bottom = min(xmax, float(width)), min(ymax, float(height))
-        if right <= left or bottom <= top:
-            raise UserError(
-                f"box {[xmin, ymin, xmax, ymax]} of a {name} has no area inside the "
-                f"image of {width} x {height} pixels"
-            )
-        bbox = [left, top, right - left, bottom - top]
-        yield {
-            "category_id": VOC_CLASSES.index(name) + 1,
-            "bbox": bbox,
-            "area": bbox[2] * bbox[3],
-            "difficult": int(
-                _number(element, "difficult") if element.findtext("difficult") else 0
-            ),
+    annotation = read_voc_xml(path)
+    faults = list(annotation.faults)
+    for item in annotation.objects:
+        if item.name not in VOC_CLASSES:
+            faults.append(f"class {item.name!r} is not among the 20 classes of VOC")
+    if faults or annotation.size is None:
+        raise UserError(f"annotation file {path} is not usable: {faults[0]}")
+    height, width = annotation.size
+    objects = [
+        {
+            "category_id": VOC_CLASSES.index(item.name) + 1,
+            "bbox": item.bbox,
+            "area": item.bbox[2] * item.bbox[3],
+            "difficult": int(item.difficult),
         }
+        for item in annotation.objects
+    ]
+    return width, height, objects
