@@ -122,14 +122,14 @@ def _reference() -> list[tuple[str, str]]:
 
 def _linked(texts: list[Path]) -> set[Path]:
     """Files and folders that pages link to and that are neither pages nor modules."""
-    found = set()
+    targets: set[Path] = set()
     for text in texts:
         for _, target, _ in _LINK.findall(_FENCE.sub("", text.read_text())):
             path = (text.parent / target).resolve()
             uri, anchor = ("", "") if "://" in target else _place(path)
             if uri and not anchor and not path.is_relative_to(ROOT / "docs"):
-                found.add(path)
-    return {path for path in found if path.suffix != ".md"}
+                targets.add(path)
+    return {path for path in targets if path.suffix != ".md"}
 
 
 def _source_page(path: Path) -> str:

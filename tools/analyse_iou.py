@@ -88,11 +88,11 @@ def report(
     from ssod_mm.reporting.tables import markdown_table, terminal_table
 
     ap = [
-        IouCurve(name, mean_over_classes(one.ap_per_class))
-        for name, one in runs.items()
+        IouCurve(name, mean_over_classes(analysis.ap_per_class))
+        for name, analysis in runs.items()
     ]
-    precision = [IouCurve(name, one.precisions) for name, one in runs.items()]
-    recall = [IouCurve(name, one.recalls) for name, one in runs.items()]
+    precision = [IouCurve(name, analysis.precisions) for name, analysis in runs.items()]
+    recall = [IouCurve(name, analysis.recalls) for name, analysis in runs.items()]
     sure = f"boxes with p >= {score_thr:g}"
     tables = {
         f"AP, {on} images": iou_rows(THRESHOLDS, ap, mean=True),
@@ -105,7 +105,8 @@ def report(
             [
                 sum(values) / len(values)
                 for values in (
-                    mean_over_classes(one.ap_per_class, which) for one in runs.values()
+                    mean_over_classes(analysis.ap_per_class, which)
+                    for analysis in runs.values()
                 )
             ]
             for which in (None, rare)
@@ -126,21 +127,23 @@ def report(
     (out / "iou.md").write_text("\n".join([*text, note]).strip() + "\n")
     numbers = {
         name: dict(
-            truth=str(one.truth_file),
-            num_images=one.num_images,
-            num_boxes=one.num_boxes,
+            truth=str(analysis.truth_file),
+            num_images=analysis.num_images,
+            num_boxes=analysis.num_boxes,
             thresholds=THRESHOLDS,
-            ap=mean_over_classes(one.ap_per_class),
+            ap=mean_over_classes(analysis.ap_per_class),
             ap_per_class={
                 label: None if ap != ap else ap
                 for label, ap in zip(
-                    one.classes, one.ap_per_class.mean(0).tolist(), strict=True
+                    analysis.classes,
+                    analysis.ap_per_class.mean(0).tolist(),
+                    strict=True,
                 )
             },
-            precision=one.precisions,
-            recall=one.recalls,
+            precision=analysis.precisions,
+            recall=analysis.recalls,
         )
-        for name, one in runs.items()
+        for name, analysis in runs.items()
     }
     (out / "iou.json").write_text(json.dumps(numbers, indent=2) + "\n")
     shown = [terminal_table(rows, title) for title, rows in tables.items()]
@@ -181,8 +184,8 @@ def main() -> None:
             )
             for (name, _, checkpoint), cfg in zip(arguments.run, configs, strict=True)
         }
-        if len({one.truth_file.resolve() for one in runs.values()}) > 1:
-            files = ", ".join(str(one.truth_file) for one in runs.values())
+        if len({analysis.truth_file.resolve() for analysis in runs.values()}) > 1:
+            files = ", ".join(str(analysis.truth_file) for analysis in runs.values())
             raise UserError(f"the runs have different truth: {files}")
         rare: list[int] = []
         if arguments.rare:

@@ -58,7 +58,7 @@ def report(boxes: BoxQuality, score_thrs: list[float], out: Path) -> str:
     from ssod_mm.reporting.tables import markdown_table, terminal_table
 
     parts = {thr: boxes.above(thr) for thr in score_thrs}
-    found = {thr: (len(part), part.correlations()) for thr, part in parts.items()}
+    measured = {thr: (len(part), part.correlations()) for thr, part in parts.items()}
     names = {
         "p": "class probability p",
         "v": "localisation quality v",
@@ -67,7 +67,7 @@ def report(boxes: BoxQuality, score_thrs: list[float], out: Path) -> str:
     drawn = parts[score_thrs[0]]
     clouds = [
         Cloud(
-            f"Spearman {found[score_thrs[0]][1][key][1]:.3f}",
+            f"Spearman {measured[score_thrs[0]][1][key][1]:.3f}",
             names[key],
             "IoU with the truth",
             values.tolist(),
@@ -77,7 +77,7 @@ def report(boxes: BoxQuality, score_thrs: list[float], out: Path) -> str:
     ]
     out.mkdir(parents=True, exist_ok=True)
     plot_clouds(clouds, out / "quality.png")
-    rows = correlation_rows(found)
+    rows = correlation_rows(measured)
     (out / "quality.md").write_text(markdown_table(rows) + "\n")
     numbers = {
         f"{thr:g}": dict(
@@ -88,7 +88,7 @@ def report(boxes: BoxQuality, score_thrs: list[float], out: Path) -> str:
                 for name, pair in correlations.items()
             },
         )
-        for thr, (num_boxes, correlations) in found.items()
+        for thr, (num_boxes, correlations) in measured.items()
     }
     (out / "quality.json").write_text(json.dumps(numbers, indent=2) + "\n")
     return terminal_table(rows, "Correlation with the IoU")

@@ -83,8 +83,8 @@ def rcnn_candidates(images: int, everything: bool) -> Drawn:
         sides = (true[:, 2:] - true[:, :2])[owner].repeat(1, 2)
         boxes = true[owner] + 0.05 * shift * sides
         scores = 0.05 * torch.rand(NUM_PROPOSALS, NUM_CLASSES, generator=generator)
-        own = torch.rand(NUM_PROPOSALS, generator=generator).clamp(max=0.99)
-        scores[torch.arange(NUM_PROPOSALS), owner % NUM_CLASSES] = own * 0.75
+        probabilities = torch.rand(NUM_PROPOSALS, generator=generator).clamp(max=0.99)
+        scores[torch.arange(NUM_PROPOSALS), owner % NUM_CLASSES] = probabilities * 0.75
         rows, labels = (scores >= least).nonzero(as_tuple=True)
         parts.append((boxes[rows], scores[rows, labels], image * NUM_CLASSES + labels))
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
@@ -108,7 +108,9 @@ def rpn_candidates(images: int) -> tuple[Drawn, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     levels = anchor_generator().grid_priors(grids(), device="cpu")
     anchors = torch.cat(levels)
-    level = torch.repeat_interleave(torch.tensor([len(one) for one in levels]))
+    level = torch.repeat_interleave(
+        torch.tensor([len(anchors_of_level) for anchors_of_level in levels])
+    )
     zeros = torch.zeros(len(anchors)).long()
     parts = []
     for image in range(images):
@@ -175,8 +177,10 @@ def main() -> None:
             )
         parts = {"matching": [priors], "matching, all": [anchors.repeat(images, 1)]}
         for name, part in parts.items():
-            part = [one.to(device) for one in part]
-            took = median_ms(lambda p=part: [match(one) for one in p], rounds, device)
+            part = [boxes.to(device) for boxes in part]
+            took = median_ms(
+                lambda p=part: [match(boxes) for boxes in p], rounds, device
+            )
             rows.append([images, name, sum(map(len, part)), "", f"{took:.1f}", ""])
     head = ["images", "stage", "candidates", "kept", "ours, ms", "batched_nms, ms"]
     print(AsciiTable([head, *rows], f"NMS clusters on {device}").table)

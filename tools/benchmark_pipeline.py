@@ -67,12 +67,12 @@ def find_images(folder: Path, num: int) -> list[str]:
     Raises:
         FileNotFoundError: if the folder is missing or holds no image.
     """
-    found = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    if not found:
+    images = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
         raise FileNotFoundError(
             f"--images {folder}: no such folder, or no image in it."
         )
-    return [str(path) for path in found[:num]]
+    return [str(path) for path in images[:num]]
 
 
 def stock_pipeline(random_view: Mapping) -> list[dict]:

@@ -48,7 +48,7 @@ def main() -> None:
         classes = class_trajectories(read_scalars(arguments.work_dir))
         drawn = extremes(classes, arguments.top)
         if arguments.classes:
-            known = {one.name: one for one in classes}
+            known = {trajectory.name: trajectory for trajectory in classes}
             unknown = [name for name in arguments.classes if name not in known]
             if unknown:
                 raise UserError(

@@ -114,7 +114,7 @@ def batch_pictures(
     """
     teacher, student, apart = model.inspect(inputs, samples)
     pictures = []
-    for number, (theirs, own, other) in enumerate(
+    for number, (taught, learnt, other) in enumerate(
         zip(teacher, student, apart, strict=True)
     ):
         views = []
@@ -123,17 +123,17 @@ def batch_pictures(
             view = to_picture(inputs[branch][number], model.data_preprocessor, shape)
             views.append(enlarged(view, legible_scale(view)))
         weak, strong = views
-        largest = _largest(theirs, max_clusters)
+        largest = _largest(taught, max_clusters)
         scale = strong.shape[0] / samples["unsup_student"][number].img_shape[0]
         scale_weak = weak.shape[0] / samples["unsup_teacher"][number].img_shape[0]
         below = _draw_apart(strong.copy(), other, scale)
         row = [
             titled(
-                _draw_ranks(weak, theirs, largest, max_ranks, scale_weak),
+                _draw_ranks(weak, taught, largest, max_ranks, scale_weak),
                 "teacher: weak view, rank in cluster",
             ),
             titled(
-                _draw_ranks(strong, own, largest, max_ranks, scale),
+                _draw_ranks(strong, learnt, largest, max_ranks, scale),
                 "student: strong view, rank in cluster",
             ),
         ]
@@ -142,15 +142,15 @@ def batch_pictures(
     return pictures
 
 
-def _largest(found: InstanceData, count: int) -> list[int]:
+def _largest(candidates: InstanceData, count: int) -> list[int]:
     """Numbers of the clusters with most candidates."""
-    clusters, sizes = torch.unique(found.cluster, return_counts=True)
+    clusters, sizes = torch.unique(candidates.cluster, return_counts=True)
     return clusters[sizes.argsort(descending=True, stable=True)][:count].tolist()
 
 
 def _draw_ranks(
     picture: np.ndarray,
-    found: InstanceData,
+    candidates: InstanceData,
     clusters: list[int],
     max_ranks: int,
     scale: float,
@@ -158,22 +158,22 @@ def _draw_ranks(
     """Candidates in their clusters' colours, the best last and thick."""
     colours = class_colours(max(len(clusters), 1))
     for colour, cluster in zip(colours, clusters, strict=False):
-        mine = found[found.cluster == cluster]
-        mine = mine[mine.rank.argsort(descending=True)][-max_ranks:]
-        boxes = mine.bboxes.cpu().numpy() * scale
+        members = candidates[candidates.cluster == cluster]
+        members = members[members.rank.argsort(descending=True)][-max_ranks:]
+        boxes = members.bboxes.cpu().numpy() * scale
         for place, box in enumerate(boxes):
-            rank = int(mine.rank[place])
-            caption = f"{rank + 1}: {mine.scores[place]:.2f}" if rank < 3 else ""
+            rank = int(members.rank[place])
+            caption = f"{rank + 1}: {members.scores[place]:.2f}" if rank < 3 else ""
             draw_boxes(picture, box[None], [caption], colour, 3 if rank == 0 else 1)
     return picture
 
 
 def _draw_apart(
-    picture: np.ndarray, found: InstanceData, scale: float, most: int = 12
+    picture: np.ndarray, candidates: InstanceData, scale: float, most: int = 12
 ) -> np.ndarray:
     """The clearest disagreements: suppressed by falling, ambiguous by rising IoU."""
     for suppressed, colour in ((True, SUPPRESSED_COLOUR), (False, AMBIGUOUS_COLOUR)):
-        mine = found[found.suppressed == suppressed]
+        mine = candidates[candidates.suppressed == suppressed]
         mine = mine[mine.overlaps.argsort(descending=suppressed)][: most // 2]
         draw_boxes(
             picture,

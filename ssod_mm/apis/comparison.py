@@ -83,9 +83,9 @@ def compare_drawings(
         raise UserError(f"--score-thr {score_thr} must lie in [0, 1]")
     pairs = image_files(sources)
     detectors = [
-        load_detector(one.cfg, one.checkpoint, which, device) for one in models
+        load_detector(model.cfg, model.checkpoint, which, device) for model in models
     ]
-    all_classes = {tuple(one.dataset_meta["classes"]) for one in detectors}
+    all_classes = {tuple(detector.dataset_meta["classes"]) for detector in detectors}
     if len(all_classes) > 1:
         raise UserError(f"the models have different classes: {sorted(all_classes)}")
     classes = all_classes.pop()
@@ -133,19 +133,19 @@ class Tally:
         self.name, self.num_boxes = name, 0
         self.counts = PseudoLabelCounts.zeros(num_classes)
 
-    def add(self, found: InstanceData, truth: InstanceData | None) -> None:
+    def add(self, detections: InstanceData, truth: InstanceData | None) -> None:
         """Count an image's detections; only their number where no truth is known."""
-        self.num_boxes += len(found)
+        self.num_boxes += len(detections)
         if truth is not None:
             num_classes = len(self.counts.table)
-            self.counts += count_matches([found], [truth], num_classes)
+            self.counts += count_matches([detections], [truth], num_classes)
 
     def cells(self) -> list[str]:
         """A row of the table; a dash for what no truth says."""
         total = self.counts.overall
         right, wrong, missed, _ = total.table[0].tolist()
         shares = [
-            one.item() for one in (total.precisions, total.recalls, total.mean_ious)
+            share.item() for share in (total.precisions, total.recalls, total.mean_ious)
         ]
         known = right + wrong + missed > 0
         numbers = [f"{count:.0f}" if known else "-" for count in (right, wrong, missed)]

@@ -101,7 +101,7 @@ def analyse_iou(
             [truth.find(sample.img_path) for sample in samples],
             len(classes),
         )
-        totals = [total + one for total, one in zip(totals, counts, strict=True)]
+        totals = [total + count for total, count in zip(totals, counts, strict=True)]
     overall = [total.overall for total in totals]
     return IouAnalysis(
         truth_file=Path(dataset.ann_file),
@@ -109,8 +109,8 @@ def analyse_iou(
         ap_per_class=class_average_precisions(
             dataset.ann_file, detections, dataset.cat_ids
         ),
-        precisions=[float(one.precisions) for one in overall],
-        recalls=[float(one.recalls) for one in overall],
+        precisions=[float(counts.precisions) for counts in overall],
+        recalls=[float(counts.recalls) for counts in overall],
         num_boxes=int(overall[0].table[0, :2].sum()),
         num_images=len(dataset),
     )
@@ -161,15 +161,15 @@ def predictions(model: nn.Module, loader: DataLoader) -> Iterator[list[DetDataSa
 
 def _sure_boxes(sample: DetDataSample, score_thr: float) -> InstanceData:
     """Boxes by their class probability, which is not what a head may rank them by."""
-    found = sample.pred_instances
-    return found[class_probabilities(found) >= score_thr]
+    instances = sample.pred_instances
+    return instances[class_probabilities(instances) >= score_thr]
 
 
 def _coco_results(samples: list[DetDataSample], cat_ids: list[int]) -> list[dict]:
     results = []
     for sample in samples:
-        found = sample.pred_instances
-        corners = found.bboxes.double()
+        instances = sample.pred_instances
+        corners = instances.bboxes.double()
         boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
         results += [
             dict(
@@ -179,9 +179,9 @@ def _coco_results(samples: list[DetDataSample], cat_ids: list[int]) -> list[dict
                 score=score,
             )
             for label, box, score in zip(
-                found.labels.tolist(),
+                instances.labels.tolist(),
                 boxes.tolist(),
-                found.scores.tolist(),
+                instances.scores.tolist(),
                 strict=True,
             )
         ]

@@ -118,14 +118,14 @@ def image_files(sources: Sequence[str | Path]) -> list[tuple[Path, Path]]:
     pairs: list[tuple[Path, Path]] = []
     for source in map(Path, sources):
         if source.is_dir():
-            found = sorted(
+            images = sorted(
                 path
                 for path in source.rglob("*")
                 if path.suffix.lower() in EXTENSIONS and path.is_file()
             )
-            if not found:
+            if not images:
                 raise UserError(f"{source} holds no image ({', '.join(EXTENSIONS)})")
-            pairs += [(path, path.relative_to(source)) for path in found]
+            pairs += [(path, path.relative_to(source)) for path in images]
         elif source.is_file():
             pairs.append((source, Path(source.name)))
         else:
@@ -166,13 +166,13 @@ def coco_content(
                 "width": width,
             }
         )
-        found = prediction.pred_instances
-        sure = class_probabilities(found) >= score_thr
-        found = found[sure].cpu()
+        instances = prediction.pred_instances
+        sure = class_probabilities(instances) >= score_thr
+        instances = instances[sure].cpu()
         for box, score, label in zip(
-            found.bboxes.tolist(),
-            found.scores.tolist(),
-            found.labels.tolist(),
+            instances.bboxes.tolist(),
+            instances.scores.tolist(),
+            instances.labels.tolist(),
             strict=True,
         ):
             size = box[2] - box[0], box[3] - box[1]

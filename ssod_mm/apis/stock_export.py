@@ -55,8 +55,8 @@ def own_types(node: Any, registries: Sequence[Registry]) -> Iterator[str]:
     """
     if isinstance(node, Mapping):
         name = node.get("type")
-        found = [registry.get(name) for registry in registries if isinstance(name, str)]
-        if any(one and one.__module__.startswith("ssod_mm.") for one in found):
+        types = [registry.get(name) for registry in registries if isinstance(name, str)]
+        if any(kind and kind.__module__.startswith("ssod_mm.") for kind in types):
             yield name
         node = list(node.values())
     if isinstance(node, (list, tuple)):
@@ -157,9 +157,9 @@ def stock_config(cfg: Config, classes: Sequence[str], keep_custom: bool) -> Conf
     loader = copy.deepcopy(cfg.test_dataloader)
     dataset = loader.dataset
     kind = DATASETS.get(dataset.type)
-    own = kind is not None and kind.__module__.startswith("ssod_mm.")
+    is_ours = kind is not None and kind.__module__.startswith("ssod_mm.")
     loader.dataset = ConfigDict(
-        type="CocoDataset" if own else dataset.type,
+        type="CocoDataset" if is_ours else dataset.type,
         **{key: dataset[key] for key in DATASET_KEYS if key in dataset},
         metainfo={"classes": tuple(classes)},
         test_mode=True,

@@ -140,14 +140,14 @@ def check_overwrite(paths: dict[str, Path], split: LabelSplit) -> None:
             continue
         try:
             record = json.loads(path.read_bytes())["info"]["ssod_mm"]
-            found = {key: record.get(key) for key in split.record}
+            recorded = {key: record.get(key) for key in split.record}
         except (ValueError, KeyError, TypeError, AttributeError):
-            found = {}
-        if found != split.record:
+            recorded = {}
+        if recorded != split.record:
             differing = ", ".join(
-                f"{key} {found.get(key)!r} (new: {value!r})"
+                f"{key} {recorded.get(key)!r} (new: {value!r})"
                 for key, value in split.record.items()
-                if found.get(key) != value
+                if recorded.get(key) != value
             )
             raise UserError(
                 f"{path} belongs to another split: {differing}. Choose another "

@@ -88,8 +88,8 @@ def evaluator_for(evaluator: Evaluator, name: str, shared_files: bool) -> Evalua
     """
     truths = [getattr(metric, "_coco_api", None) for metric in evaluator.metrics]
     kept = {id(truth): truth for truth in truths if truth is not None}
-    own = copy.deepcopy(evaluator, kept)
-    for metric in own.metrics:
+    copied = copy.deepcopy(evaluator, kept)
+    for metric in copied.metrics:
         metric.results.clear()
         if not shared_files:
             continue
@@ -99,7 +99,7 @@ def evaluator_for(evaluator: Evaluator, name: str, shared_files: bool) -> Evalua
             path = Path(metric.out_file_path)
             own_name = f"{path.stem}.{name}{path.suffix}"
             metric.out_file_path = str(path.with_name(own_name))
-    return own
+    return copied
 
 
 def result_keys(metrics: Sequence[BaseMetric], models: Sequence[str]) -> list[str]:

@@ -105,7 +105,9 @@ def _boxes_per_class(content: bytes) -> Counter[str]:
     """Boxes of each category of a COCO-format file; crowds do not count."""
     try:
         document = json.loads(content)
-        names = {one["id"]: one["name"] for one in document["categories"]}
+        names = {
+            category["id"]: category["name"] for category in document["categories"]
+        }
         return Counter(
             names[ann["category_id"]]
             for ann in document.get("annotations") or []

@@ -85,8 +85,8 @@ class RunRecordHook(Hook):
         missed = False
         if is_main_process():
             self.record = _described(runner)
-            found = self._continue(runner) if runner.iter else False
-            missed = found and self._validation_is_missing(runner)
+            continued = self._continue(runner) if runner.iter else False
+            missed = continued and self._validation_is_missing(runner)
             self._write(runner)
         decision = [missed]
         broadcast_object_list(decision)
@@ -170,11 +170,11 @@ class RunRecordHook(Hook):
         evaluators = getattr(loop, "evaluators", None) or {"": loop.evaluator}
         for model, evaluator in evaluators.items():
             for metric in evaluator.metrics:
-                found = getattr(metric, "breakdown", None)
-                if found is not None:
-                    self.record.per_class[model] = found.per_class
-                    self.record.per_iou[model] = found.per_iou
-                    self.record.iou_thresholds = found.iou_thresholds
+                breakdown = getattr(metric, "breakdown", None)
+                if breakdown is not None:
+                    self.record.per_class[model] = breakdown.per_class
+                    self.record.per_iou[model] = breakdown.per_iou
+                    self.record.iou_thresholds = breakdown.iou_thresholds
 
     def after_train(self, runner: Runner) -> None:
         """Close the record."""
@@ -193,8 +193,8 @@ class RunRecordHook(Hook):
     def _write(self, runner: Runner) -> None:
         self.record.iterations = runner.iter
         self.record.wall_time_s = round(self._wall_time(), 2)
-        own = round(_peak_memory_mb(), 1)
-        self.record.peak_memory_mb = max(self.record.peak_memory_mb, own)
+        memory_mb = round(_peak_memory_mb(), 1)
+        self.record.peak_memory_mb = max(self.record.peak_memory_mb, memory_mb)
         self.record.write(Path(runner.work_dir) / RECORD_FILE)
 
 

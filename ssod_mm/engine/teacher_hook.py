@@ -137,8 +137,10 @@ class MeanTeacherEMAHook(Hook):
     def _check_start(self, runner: Runner, model: nn.Module) -> None:
         """Refuse a frozen teacher that never learnt anything."""
         loaded = getattr(runner, "_load_from", None)
-        own = getattr(model.teacher, "checkpoints", None)
-        if self.teacher == "frozen" and not (loaded or own or self._burn_in(model)):
+        brings_weights = getattr(model.teacher, "checkpoints", None)
+        if self.teacher == "frozen" and not (
+            loaded or brings_weights or self._burn_in(model)
+        ):
             raise UserError(
                 "MeanTeacherEMAHook.teacher='frozen', but no weights are loaded: the "
                 "teacher would label with its random start. Train both phases with "

@@ -212,16 +212,16 @@ class PseudoLabelQualityHook(Hook):
     ) -> tuple[list[InstanceData], list[InstanceData]]:
         """Pseudo labels in image pixels, and truth, of the images with truth."""
         pseudo, truth = [], []
-        for sample, own in zip(samples, labels, strict=True):
+        for sample, boxes in zip(samples, labels, strict=True):
             known = self.truth.find(sample.img_path)
             if known is None:
                 continue
             truth.append(known)
             pseudo.append(
                 InstanceData(
-                    bboxes=to_image_frame(own.bboxes, sample),
-                    scores=own.scores,
-                    labels=own.labels,
+                    bboxes=to_image_frame(boxes.bboxes, sample),
+                    scores=boxes.scores,
+                    labels=boxes.labels,
                 )
             )
         return pseudo, truth

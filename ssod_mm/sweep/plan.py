@@ -119,8 +119,12 @@ class Plan:
         """
         options = dict(stage.options)
         starts = [
-            str(out / self.stages[one].folder / self.stages[one].checkpoint)
-            for one in stage.teachers
+            str(
+                out
+                / self.stages[teacher_id].folder
+                / self.stages[teacher_id].checkpoint
+            )
+            for teacher_id in stage.teachers
         ]
         if starts:
             options |= start_options(stage.start_key, starts)
@@ -174,14 +178,14 @@ class _Planner:
         seeds.insert(0, seeds.pop(first.start))
         teachers = [
             self.stage(
-                _named(f"phase1+{Path(teacher).stem}", percent, fold, one),
+                _named(f"phase1+{Path(teacher).stem}", percent, fold, teacher_seed),
                 teacher,
                 first.options,
                 percent,
                 fold,
-                one,
+                teacher_seed,
             )
-            for one in seeds
+            for teacher_seed in seeds
         ]
         split = dict(percent=percent, check_files=())
         model = resolve_config(student, **split).model
@@ -192,7 +196,7 @@ class _Planner:
         stage = self.stage(
             name, config, row.options, percent, fold, seed, teachers, first.start_key
         )
-        ids = (*(one.id for one in teachers), stage.id)
+        ids = (*(teacher.id for teacher in teachers), stage.id)
         return Run(row, percent, fold, seed, ids)
 
     def stage(
@@ -216,7 +220,7 @@ class _Planner:
             cfg_options=complete,
             check_files=self.check_files,
         )
-        ids = tuple(one.id for one in teachers)
+        ids = tuple(teacher.id for teacher in teachers)
         identity = text_sha256(json.dumps([config_sha256(cfg), ids]))
         if identity not in self.stages:
             self.stages[identity] = Stage(

@@ -62,19 +62,19 @@ class RunResult:
 
         Of several teachers the first one, from which the student starts, counts.
         """
-        first, own = self.first_record, self.record
+        first, last = self.first_record, self.record
         points = self._joined(
             first.series(metric) if first else [],
-            own.series(metric, self.model) if own else [],
+            last.series(metric, self.model) if last else [],
         )
         return [(step, 100 * value) for step, value in points]
 
     def training_curve(self, key: str) -> Series:
         """A logged figure, such as ``loss``, over the iterations of all phases."""
-        first, own = self.first_record, self.record
+        first, last = self.first_record, self.record
         return self._joined(
             first.training.get(key, []) if first else [],
-            own.training.get(key, []) if own else [],
+            last.training.get(key, []) if last else [],
         )
 
     @property
@@ -100,10 +100,12 @@ def collect(plan: Plan, out: Path) -> list[RunResult]:
         out: its folder.
     """
     records = {
-        one: StageFolder(stage, out).record() for one, stage in plan.stages.items()
+        stage_id: StageFolder(stage, out).record()
+        for stage_id, stage in plan.stages.items()
     }
     return [
-        RunResult(run, tuple(records[one] for one in run.stages)) for run in plan.runs
+        RunResult(run, tuple(records[stage_id] for stage_id in run.stages))
+        for run in plan.runs
     ]
 
 
@@ -111,7 +113,7 @@ def result_table(plan: Plan, results: Sequence[RunResult]) -> SweepTable:
     """The sweep's table; only finished runs count."""
     sweep = plan.sweep
     reported = _NAMES.get(sweep.metric, ("", ""))[1]
-    values = [(one.run, one.value(sweep.metric)) for one in results]
+    values = [(result.run, result.value(sweep.metric)) for result in results]
     published, tables = {}, {}
     for run in plan.runs:
         if reported == "box AP" and run.percent in run.row.published:

@@ -135,10 +135,10 @@ class Sweep:
         columns = self.ratios if ratios is None else tuple(ratios)
         chosen = []
         for row in self.rows:
-            own = row.ratios if set(row.ratios) != set(self.ratios) else columns
-            own = tuple(one for one in columns if one in own)
-            if own and (rows is None or row.key in rows):
-                chosen.append(replace(row, ratios=own))
+            row_ratios = row.ratios if set(row.ratios) != set(self.ratios) else columns
+            row_ratios = tuple(ratio for ratio in columns if ratio in row_ratios)
+            if row_ratios and (rows is None or row.key in rows):
+                chosen.append(replace(row, ratios=row_ratios))
         if not chosen:
             raise UserError(f"{self.path}: no chosen row has the ratios {columns}")
         is_compared = self.baseline in [row.key for row in chosen]
@@ -182,7 +182,7 @@ def find_sweep(name: str | Path) -> Path:
     folders = [root / SWEEP_FOLDER for root in config_roots()]
     given = Path(name)
     names = [given] if given.suffix == ".py" else [given, Path(f"{name}.py")]
-    for path in names + [folder / one for folder in folders for one in names]:
+    for path in names + [folder / name for folder in folders for name in names]:
         if path.is_file():
             return path.resolve()
     known = sorted({path.stem for folder in folders for path in folder.glob("*.py")})
@@ -257,63 +257,63 @@ def _rows(
         ratios=ratios,
     )
     rows = {
-        key: _row(key, own, common, f"{path}: methods.{key}")
-        for key, own in methods.items()
+        key: _row(key, entry, common, f"{path}: methods.{key}")
+        for key, entry in methods.items()
     }
-    for name, own in (content.get("overrides") or {}).items():
+    for name, entry in (content.get("overrides") or {}).items():
         place = f"{path}: overrides.{name}"
-        own = dict(own)
-        of = own.pop("of", [])
+        entry = dict(entry)
+        of = entry.pop("of", [])
         if not of:
             raise UserError(f"{place}.of is missing: the method that it changes")
         for method in [of] if isinstance(of, str) else of:
             if method not in methods:
                 raise UserError(f"{place}.of={method!r} is none of {list(methods)}")
             key = f"{method}+{name}"
-            rows[key] = _row(key, own, rows[method], place, of=method)
+            rows[key] = _row(key, entry, rows[method], place, of=method)
     return rows
 
 
 def _row(
-    key: str, own: Mapping[str, Any], base: Row, place: str, of: str | None = None
+    key: str, entry: Mapping[str, Any], base: Row, place: str, of: str | None = None
 ) -> Row:
     """A row that takes from ``base`` what it does not say itself.
 
     Published numbers are not taken over: they are of one training.
     """
-    _refuse_unknown(own, _METHOD_KEYS, place)
-    config = own.get("config", base.config)
+    _refuse_unknown(entry, _METHOD_KEYS, place)
+    config = entry.get("config", base.config)
     if not config:
         raise UserError(f"{place}.config is missing")
-    ratios = tuple(own.get("ratios", base.ratios))
-    strangers = [one for one in ratios if one not in base.ratios]
+    ratios = tuple(entry.get("ratios", base.ratios))
+    strangers = [ratio for ratio in ratios if ratio not in base.ratios]
     if strangers:
         raise UserError(
             f"{place}.ratios has {strangers}, but there are {list(base.ratios)}"
         )
-    model = own.get("model", base.model)
+    model = entry.get("model", base.model)
     if model not in (*_MODELS, None):
         raise UserError(f"{place}.model={model!r} must be one of {_MODELS}")
     return Row(
         key=key,
-        label=str(own.get("label", key.split("+")[-1].replace("_", " "))),
+        label=str(entry.get("label", key.split("+")[-1].replace("_", " "))),
         config=str(config),
-        options={**base.options, **own.get("options", {})},
-        teacher=own.get("teacher", base.teacher),
-        teacher_options={**base.teacher_options, **own.get("teacher_options", {})},
+        options={**base.options, **entry.get("options", {})},
+        teacher=entry.get("teacher", base.teacher),
+        teacher_options={**base.teacher_options, **entry.get("teacher_options", {})},
         ratios=ratios,
         model=model,
         of=of,
-        published=_published(own, ratios, place),
-        table=str(own.get("table", "")),
+        published=_published(entry, ratios, place),
+        table=str(entry.get("table", "")),
     )
 
 
 def _published(
-    own: Mapping[str, Any], ratios: tuple[float | None, ...], place: str
+    entry: Mapping[str, Any], ratios: tuple[float | None, ...], place: str
 ) -> dict[float | None, float]:
     """The numbers that a row's paper reports, by ratio, or one for its only ratio."""
-    given = own.get("published")
+    given = entry.get("published")
     if given is None:
         return {}
     if not isinstance(given, Mapping):

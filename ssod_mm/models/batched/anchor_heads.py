@@ -257,7 +257,7 @@ class RPNHead(dense_heads.RPNHead, BatchedAnchorHead):
         limits_B4: Tensor,
         cfg: Any,
     ) -> PaddedProposals:
-        found = []
+        levels = []
         images = len(limits_B4)
         for anchors_n4, logits, deltas in zip(
             anchors, cls_scores, bbox_preds, strict=True
@@ -273,15 +273,15 @@ class RPNHead(dense_heads.RPNHead, BatchedAnchorHead):
             if 0 < limit < scores.shape[1]:
                 scores, best = scores.topk(limit, dim=1)
                 deltas, priors = _rows(deltas, best), anchors_n4[best]
-            found.append((priors, deltas, scores))
+            levels.append((priors, deltas, scores))
         priors, deltas, scores = (
-            torch.cat(part, 1) for part in zip(*found, strict=True)
+            torch.cat(part, 1) for part in zip(*levels, strict=True)
         )
         limits = limits_B4[:, None].expand_as(deltas).flatten(0, 1)
         boxes = self.bbox_coder.decode(
             priors.flatten(0, 1), deltas.flatten(0, 1), max_shape=limits
         ).view_as(deltas)
-        sizes = [len_scores.shape[1] for _, _, len_scores in found]
+        sizes = [len_scores.shape[1] for _, _, len_scores in levels]
         return proposals(boxes, scores, sizes, cfg)
 
 

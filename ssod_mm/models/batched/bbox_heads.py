@@ -93,8 +93,12 @@ class BatchedBBoxHead(BBoxHead):
         losses = {}
         if cls_score is not None:
             counted = (label_weights > 0).sum().clamp(min=1)
-            found = self.loss_cls(cls_score, labels, label_weights, avg_factor=counted)
-            losses.update(found if isinstance(found, dict) else {"loss_cls": found})
+            loss_cls = self.loss_cls(
+                cls_score, labels, label_weights, avg_factor=counted
+            )
+            losses.update(
+                loss_cls if isinstance(loss_cls, dict) else {"loss_cls": loss_cls}
+            )
             if self.custom_activation:
                 losses.update(self.loss_cls.get_accuracy(cls_score, labels))
             else:

@@ -27,10 +27,10 @@ def constant(
         device: where the tensor is wanted.
         dtype: its type.
     """
-    made = torch.tensor(values, dtype=dtype)
+    tensor = torch.tensor(values, dtype=dtype)
     if device.type == "cuda":
-        return made.pin_memory().to(device, non_blocking=True)
-    return made
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def padded_boxes(instances: Sequence[InstanceData], like: Tensor) -> PaddedBoxes
         instances: per image ``bboxes`` and ``labels``.
         like: a tensor on the device.
     """
-    counts = [len(one.bboxes) for one in instances]
+    counts = [len(image.bboxes) for image in instances]
     if not any(counts):
         size = (len(counts), 1)
         return PaddedBoxes(
@@ -69,10 +69,10 @@ def padded_boxes(instances: Sequence[InstanceData], like: Tensor) -> PaddedBoxes
             like.new_zeros(size, dtype=torch.int64),
             like.new_zeros(size, dtype=torch.bool),
         )
-    boxes = [get_box_tensor(one.bboxes).reshape(-1, 4).float() for one in instances]
+    boxes = [get_box_tensor(image.bboxes).reshape(-1, 4).float() for image in instances]
     return PaddedBoxes(
         pad_sequence(boxes, batch_first=True),
-        pad_sequence([one.labels for one in instances], batch_first=True),
+        pad_sequence([image.labels for image in instances], batch_first=True),
         first_ones(counts, max(counts), like.device),
     )
 
@@ -83,11 +83,11 @@ def padded_ignored(
     """Ignored boxes (B, K, 4) and which are real; twice None where there are none."""
     boxes = [
         like.new_zeros((0, 4), dtype=torch.float32)
-        if one is None or "bboxes" not in one
-        else get_box_tensor(one.bboxes).reshape(-1, 4).float()
-        for one in instances or ()
+        if image is None or "bboxes" not in image
+        else get_box_tensor(image.bboxes).reshape(-1, 4).float()
+        for image in instances or ()
     ]
-    counts = [len(one) for one in boxes]
+    counts = [len(image_boxes) for image_boxes in boxes]
     if not any(counts):
         return None, None
     real = first_ones(counts, max(counts), like.device)

@@ -43,9 +43,9 @@ class PaddedProposals(Sequence):
     def __getitem__(self, image: int) -> InstanceData:
         count = self.counts[image]
         scores = self.scores[image, :count]
-        made = InstanceData(bboxes=self.boxes[image, :count], scores=scores)
-        made.labels = torch.zeros_like(scores, dtype=torch.int64)
-        return made
+        instances = InstanceData(bboxes=self.boxes[image, :count], scores=scores)
+        instances.labels = torch.zeros_like(scores, dtype=torch.int64)
+        return instances
 
 
 def in_one_call(boxes: Tensor) -> bool:
@@ -126,7 +126,7 @@ def nms_by_image(
             continue
         keep = batched_nms(boxes, scores, groups, cfg)[1][:limit]
         kept.append(keep if rows is None else rows[keep])
-    counts = [len(one) for one in kept]
+    counts = [len(rows) for rows in kept]
     real = first_ones(counts, max(counts), boxes_BN4.device)
     return pad_sequence(kept, batch_first=True), real
 

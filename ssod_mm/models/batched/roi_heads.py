@@ -213,11 +213,11 @@ def _padded(proposals: Sequence[InstanceData]) -> tuple[Tensor, Tensor]:
     """Proposals (B, N, 4) of a batch and which are real (B, N)."""
     if isinstance(proposals, PaddedProposals):
         return proposals.boxes.float(), proposals.real
-    boxes = [InstanceData(bboxes=one.bboxes) for one in proposals]
-    for one in boxes:
-        one.labels = one.bboxes.new_zeros(len(one.bboxes), dtype=torch.int64)
-    found = padded_boxes(boxes, boxes[0].bboxes)
-    return found.boxes, found.real
+    boxes = [InstanceData(bboxes=image.bboxes) for image in proposals]
+    for image in boxes:
+        image.labels = image.bboxes.new_zeros(len(image.bboxes), dtype=torch.int64)
+    padded = padded_boxes(boxes, boxes[0].bboxes)
+    return padded.boxes, padded.real
 
 
 def _without_gaps(
