@@ -83,6 +83,9 @@ class Variant:
         batches: list[dict],
     ) -> None:
         stock = name in OF_MMDET
+        cfg_of_model = variant_config(model, name)
+        if boxes is not None:  # no file, and nothing from the network
+            cfg_of_model.detector.backbone.init_cfg = None
         wrapper = copy.deepcopy(cfg.optim_wrapper)
         # So small a rate that weights, hence pseudo labels, stay those of the start.
         wrapper.optimizer["lr"] = 1e-7
@@ -92,7 +95,7 @@ class Variant:
         if stock:
             hooks = [dict(type="MeanTeacherHook")]
         self.runner = (Runner if stock else FastRunner)(
-            model=variant_config(model, name),
+            model=cfg_of_model,
             work_dir=tempfile.mkdtemp(prefix="profile_"),
             train_dataloader=loader,
             train_cfg=dict(type="IterBasedTrainLoop", max_iters=10**6),

@@ -16,31 +16,31 @@ MAX_GROUPS = 3
 """Passes through a network at most: each starts its operations anew."""
 
 
-def stack_padded(groups: Sequence[Tensor], fill: float = 0.0) -> Tensor:
+def stack_padded(groups: Sequence[Tensor], fill: float | None = 0.0) -> Tensor:
     """Concatenate image batches, padded at the right and bottom.
 
     Args:
         groups: batches (B_i, C, H_i, W_i) of images, normalised, or of maps.
-        fill: value of the padding.
+        fill: value of the padding; None repeats the last rows and columns.
 
     Returns:
         (sum B_i, C, max H_i, max W_i).
     """
     height = max(group.shape[-2] for group in groups)
     width = max(group.shape[-1] for group in groups)
+    how = dict(mode="replicate") if fill is None else dict(value=fill)
+    borders = [(0, width - g.shape[-1], 0, height - g.shape[-2]) for g in groups]
     return torch.cat(
-        [
-            pad(g, (0, width - g.shape[-1], 0, height - g.shape[-2]), value=fill)
-            for g in groups
-        ]
+        [pad(g, border, **how) for g, border in zip(groups, borders, strict=True)]
     )
 
 
 class GroupedFeatures(tuple):
     """Feature maps of a batch whose images passed a network in groups of like size.
 
-    As a tuple it holds the maps (B, C, h, w) of each level, zero beyond those of an
-    image's group: what RoIs inside images are taken from. Anchor heads of
+    As a tuple it holds the maps (B, C, h, w) of each level, with the last rows and
+    columns of an image's group repeated beyond them: what RoIs inside images are taken
+    from, as if the image were alone. Anchor heads of
     :mod:`ssod_mm.models.batched` take the groups instead, whose maps end where the
     network saw the image end.
 
@@ -66,18 +66,18 @@ class GroupedFeatures(tuple):
         order = torch.tensor(places).argsort()
         order = order.to(groups[0][0].device, non_blocking=True)
         levels = list(zip(*groups, strict=True))
-        grouped = cls(joined(level, order, 0.0) for level in levels)
+        grouped = cls(joined(level, order, None) for level in levels)
         grouped.groups, grouped.order = list(groups), order
         return grouped
 
 
-def joined(maps: Sequence[Tensor], order: Tensor, fill: float) -> Tensor:
+def joined(maps: Sequence[Tensor], order: Tensor, fill: float | None) -> Tensor:
     """Maps of groups as those of a batch.
 
     Args:
         maps: (B_i, C, h_i, w_i) of each group.
         order: the place of each image of the batch among them.
-        fill: value beyond the maps of an image's group.
+        fill: value beyond the maps of an image's group, see :func:`stack_padded`.
 
     Returns:
         (B, C, max h_i, max w_i).

@@ -228,6 +228,24 @@ class MeanTeacher(SemiBaseDetector):
                 "[1, 1] or another ratio of two, or train on one process."
             )
 
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> SampleList:
+        """Detections of the model that ``predict_on`` names, see mmdet's method.
+
+        Args:
+            batch_inputs: images (B, 3, H, W); those of like size share a pass.
+            batch_data_samples: their data samples.
+
+        Returns:
+            The samples with ``pred_instances``.
+        """
+        student = self.semi_test_cfg.get("predict_on", "teacher") == "student"
+        asked = self.student if student else self.teacher
+        sizes = sizes_in(batch_inputs, batch_data_samples)
+        with passes_by_size(asked, sizes, self.settings.max_waste):
+            return super().predict(batch_inputs, batch_data_samples)
+
     def join_reductions(self) -> None:
         """Take part in what other processes sum up over their unlabelled images."""
         if self.class_balance is not None:
