@@ -1,7 +1,8 @@
-"""Detect objects on images.
+"""Detect objects on images and videos.
 
-IMAGES are files or folders. The output folder gets the drawn images in drawn/ and all
-detections in predictions.json (COCO format with scores).
+IMAGES are files, folders, or patterns such as "shots/*.png". The output folder gets
+the drawn images and videos in drawn/ and all detections in predictions.json (COCO
+format with scores; a frame of a video is an image VIDEO/NUMBER).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add_target_argument(parser)
     parser.add_argument("checkpoint", help="file of weights")
-    parser.add_argument("images", nargs="+", help="image files, folders of images")
+    parser.add_argument("images", nargs="+", help="images, videos, folders, patterns")
     parser.add_argument("--out", required=True, help="output folder")
     add_which_argument(parser)
     parser.add_argument(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.registry import MODELS
@@ -105,29 +106,48 @@ def load_detector(
     return model.to(device).eval()
 
 
+def is_of_device(error: Exception) -> bool:
+    """Whether an error says that the device failed or that memory is full."""
+    signs = ("CUDA", "cuDNN", "can't allocate memory")
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or any(sign in str(error) for sign in signs)
+
+
 @torch.no_grad()
 def predict_images(
-    model: nn.Module, cfg: Config, paths: Iterable[Path]
+    model: nn.Module, cfg: Config, images: Iterable[Path | np.ndarray]
 ) -> Iterator[DetDataSample | None]:
     """Detections on images, one after the other.
 
     Args:
         model: a plain detector in eval mode.
         cfg: its config; images go through the pipeline of ``test_dataloader``.
-        paths: image files.
+        images: image files, or (H, W, 3) uint8 BGR pictures.
 
     Yields:
-        The prediction with boxes in pixels of the image file, or None, after a
-        warning that names it, for an image that cannot be read, or whose shape the
-        pipeline or the detector cannot take.
+        The prediction with boxes in pixels of the image, or None, after a warning that
+        names it, for an image that cannot be read, or whose shape the pipeline or the
+        detector cannot take.
+
+    Raises:
+        RuntimeError: the device fails or its memory is full, which is no image's fault.
     """
-    pipeline = Compose(get_test_pipeline_cfg(cfg))
-    for number, path in enumerate(paths, start=1):
+    load, *others = get_test_pipeline_cfg(cfg)
+    of_file = Compose([load, *others])
+    of_picture = Compose([{"type": "mmdet.LoadImageFromNDArray"}, *others])
+    for number, image in enumerate(images, start=1):
+        is_file = isinstance(image, Path)
+        path = image if is_file else f"number {number}"
         try:
-            item = pipeline({"img_path": str(path), "img_id": number})
+            if is_file:
+                item = of_file({"img_path": str(image), "img_id": number})
+            else:
+                item = of_picture({"img": image, "img_id": number})
             batch = item and {key: [item[key]] for key in ("inputs", "data_samples")}
             prediction = batch and model.test_step(batch)[0]
         except Exception as error:  # OpenCV, mmcv and torch each have their own
+            if is_of_device(error):
+                raise
             reason = " ".join(str(error).split())
             where = "" if str(path) in reason else f"image {path}: "
             text = f"left out: {where}{reason[:300]}"

@@ -72,7 +72,8 @@ def predict(
         config: a path, a path below ``configs/``, or ``SWEEP:ROW``; best the one that
             the run has left in its output folder.
         checkpoint: file of weights.
-        sources: image files, and folders to search with all that is inside.
+        sources: images, videos, patterns such as ``shots/*.png``, and folders to search
+            with all that is inside.
         out: folder for ``drawn/`` and ``predictions.json``.
         which: "teacher" or "student"; None for the one that the config evaluates.
         score_thr: least class probability, in [0, 1].

@@ -59,10 +59,10 @@ def explain(error: Exception) -> str | None:
             f"{error.filename or 'a file'}: {DISK_ERRORS[error.errno]}, and give the "
             "same command again, a training with --resume"
         )
-    elif type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported
+    elif _is_memory_full(error, text):
         text = (
-            "the GPU's memory is full: lower train_dataloader.batch_size (and the "
-            "learning rate with it), or the image scale, or end what else runs there "
+            "the memory is full: lower train_dataloader.batch_size (and the learning "
+            "rate with it), or the image scale, or end what else runs there "
             f"({text.split('. ')[0]})"
         )
     elif isinstance(error, TypeError) and _UNKNOWN_KEY.search(text):
@@ -73,6 +73,11 @@ def explain(error: Exception) -> str | None:
     ):
         return None
     return " ".join(text.split())
+
+
+def _is_memory_full(error: Exception, text: str) -> bool:
+    """Whether torch, which is not imported here, found no memory."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text
 
 
 def _message(error: Exception) -> str:

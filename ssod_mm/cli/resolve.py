@@ -112,7 +112,13 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     check_overrides(cfg, options)
     if isinstance(options.get("data_root"), str):
         move_data_root(cfg, options["data_root"])
-    unknown = [key for key in options if not _has_key(cfg, key)]
+    # A part that is given another type takes other keys.
+    retyped = {key.rpartition(".")[0] for key in options if key.endswith(".type")}
+    unknown = [
+        key
+        for key in options
+        if not _has_key(cfg, key) and key.rpartition(".")[0] not in retyped - {""}
+    ]
     try:
         cfg.merge_from_dict(dict(options))
     except (KeyError, TypeError, IndexError) as error:

@@ -163,12 +163,15 @@ def sure_detections(prediction: DetDataSample, score_thr: float) -> InstanceData
 
 
 def detections_picture(
-    source: Path, prediction: DetDataSample, classes: Sequence[str], score_thr: float
+    source: Path | np.ndarray,
+    prediction: DetDataSample,
+    classes: Sequence[str],
+    score_thr: float,
 ) -> np.ndarray:
-    """An image file with its detections drawn.
+    """An image with its detections drawn.
 
     Args:
-        source: the image file.
+        source: the image file, or (H, W, 3) uint8 BGR.
         prediction: with ``pred_instances`` in pixels of the image.
         classes: names behind the labels.
         score_thr: least class probability to draw, in [0, 1].
@@ -176,7 +179,8 @@ def detections_picture(
     Returns:
         (H, W, 3) uint8 BGR, as OpenCV reads and writes it.
     """
-    picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
+    is_file = isinstance(source, Path)
+    picture = cv2.imread(str(source), cv2.IMREAD_COLOR) if is_file else source.copy()
     detections = sure_detections(prediction, score_thr)
     # the best are drawn last, on top
     detections = detections[detections.scores.argsort()]

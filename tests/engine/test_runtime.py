@@ -511,5 +511,17 @@ def test_a_full_gpu_is_one_line_and_a_bug_keeps_its_traceback():
     full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. More")
     assert "batch_size" in explain(full)
     assert explain(full).endswith("(CUDA out of memory)")
+    full = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+    assert explain(full).startswith("the memory is full")
     assert explain(RuntimeError("CUDA error: an illegal memory access")) is None
     assert explain(ValueError("operands could not be broadcast together")) is None
+
+
+def test_a_part_of_another_type_may_be_given_its_keys():
+    content = dict(data=dict(type="A", path="x"), model=dict(type="M"))
+    options = {"data.type": "B", "data.sizes": True}
+    _, warnings = warnings_of(lambda: completed(content, cfg_options=options))
+    assert warnings == []
+    options = {"data.type": "B", "model.sizes": True}
+    _, (warning,) = warnings_of(lambda: completed(content, cfg_options=options))
+    assert "model.sizes: the config has no such key" in warning

@@ -5,7 +5,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 
+from ssod_mm.apis.inference import load_detector, predict_images
 from ssod_mm.apis.predictions import image_files
 from tests.tools.semi_checkpoints import CLASSES, call_tool, make_semi_checkpoint
 
@@ -154,3 +157,67 @@ def test_an_image_is_never_overwritten(trained, images, tmp_path, capsys):
         call_tool("predict", config, weights, tmp_path / "drawn", "--out", tmp_path)
     assert "would overwrite the image" in capsys.readouterr().err
     assert (tmp_path / "drawn" / "a.jpg").read_bytes() == before
+
+
+def test_patterns_name_images(trained, images, tmp_path):
+    names = [name.name for _, name in image_files([f"{images}/*.jpg"])]
+    assert names == ["a.jpg", "broken.jpg"]
+    with pytest.raises(FileNotFoundError, match=r"no image or folder .*\*\.gif"):
+        image_files([f"{images}/*.gif"])
+
+
+def test_every_frame_of_a_video_is_an_image(trained, images, tmp_path, capsys):
+    _, config, weights = trained
+    clip = tmp_path / "clip.avi"
+    picture = cv2.imread(str(images / "a.jpg"))
+    height, width = picture.shape[:2]
+    code = cv2.VideoWriter_fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(clip), code, 10, (width, height))
+    for _ in range(3):
+        writer.write(picture)
+    writer.release()
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    sources = clip, tmp_path / "broken.mp4"
+    out = tmp_path / "out"
+    call_tool("predict", config, weights, *sources, "--out", out, "--score-thr", 0.1)
+    content = predicted(out)
+    names = [image["file_name"] for image in content["images"]]
+    assert names == [f"clip.avi/00000{number}" for number in (1, 2, 3)]
+    assert {image["width"] for image in content["images"]} == {width}
+    assert {a["image_id"] for a in content["annotations"]} == {1, 2, 3}
+    drawn = cv2.VideoCapture(str(out / "drawn" / "clip.mp4"))
+    frames = [drawn.read()[1] for _ in range(3)]
+    assert all(frame.shape == picture.shape for frame in frames)
+    assert np.abs(frames[0].astype(int) - picture).max() > 100  # boxes
+    assert "1 images left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_a_failing_device_is_not_an_image_left_out(trained, images, error):
+    _, config, weights = trained
+    cfg = Config.fromfile(str(config))
+    model = load_detector(cfg, weights, "teacher", "cpu")
+
+    def fail(batch):
+        raise error
+
+    model.test_step = fail
+    with pytest.raises(RuntimeError, match=str(error)[:20]):
+        list(predict_images(model, cfg, [images / "a.jpg"]))
+
+
+def test_a_picture_is_predicted_like_its_file(trained, images):
+    _, config, weights = trained
+    cfg = Config.fromfile(str(config))
+    model = load_detector(cfg, weights, "teacher", "cpu")
+    path = images / "a.jpg"
+    of_file, of_picture = predict_images(model, cfg, [path, cv2.imread(str(path))])
+    assert len(of_file.pred_instances)
+    assert torch.equal(of_file.pred_instances.bboxes, of_picture.pred_instances.bboxes)
