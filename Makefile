@@ -20,7 +20,7 @@ help: ## list the targets
 setup: ## create .venv with the pinned requirements (nothing to do: no time)
 	@bash tools/setup_env.sh
 
-demo: setup ## all methods on few labels of the shapes; DATA=folder for your own COCO-format data; ARGS="--seed 1"
+demo: setup ## all methods on few labels of the shapes; DATA=folder for your own data; ARGS="--seed 1"
 	@$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 shapes: setup ## draw the embedded dataset into data/shapes

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import socket
 import urllib.error
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,9 +26,11 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
+from ssod_mm.weights import FOLDER, WEIGHTS, located, torch_cache, weights_name
 
 TEACHER, STUDENT = "teacher.", "student."
 NUM_NAMED = 5
+NETWORK_TIMEOUT_S = 30
 # How torch and we say that a file asks for something that is not on the list.
 SIGNS_OF_CODE = (
     "unsupported global",
@@ -45,7 +48,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
 
     Args:
         path: a file (``.pth`` or ``.safetensors``), ``https://...``,
-            ``torchvision://...`` or ``open-mmlab://...``.
+            ``torchvision://...`` or ``open-mmlab://...``, or a name of
+            :mod:`ssod_mm.weights`.
         map_location: as in ``torch.load``.
 
     Returns:
@@ -56,12 +60,13 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         ValueError: it is damaged, holds no weights, cannot be fetched, or would run
             code when read in full.
     """
-    if "://" not in str(path):
+    path = located(path)
+    if "://" not in path:
         if not Path(path).exists():
             raise FileNotFoundError(f"there is no checkpoint {path}")
         if not Path(path).is_file():
             raise UserError(f"{path} is no file, so no checkpoint")
-    content = mmengine_checkpoint._load_checkpoint(str(path), map_location)
+    content = mmengine_checkpoint._load_checkpoint(path, map_location)
     return checked_content(content, path)
 
 
@@ -194,12 +199,42 @@ def fetch_weights(
         ValueError: they are neither in the cache nor can they be fetched; says where to
             put the file.
     """
-    folder = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
-    name = kwargs.get("file_name") or Path(url.split("?")[0]).name
+    named = any(url == weights.url for weights in WEIGHTS.values())
+    path = fetched(
+        url,
+        Path(model_dir or Path(torch.hub.get_dir(), "checkpoints")),
+        kwargs.get("file_name") or Path(url.split("?")[0]).name,
+        check_hash=named or kwargs.get("check_hash", False),
+        progress=progress,
+    )
+    return safe_load(str(path), map_location)
+
+
+def fetch_named(text: str) -> None:
+    """Fetch the file that a name of weights stands for, where it is not here.
+
+    Raises:
+        UserError: as :func:`fetch_weights`.
+    """
+    url = located(text)
+    if weights_name(text) is not None and "://" in url:
+        fetched(url, torch_cache(), Path(url).name, check_hash=True)
+
+
+def fetched(
+    url: str, folder: Path, name: str, check_hash: bool, progress: bool = True
+) -> Path:
+    """The file behind a URL, in a folder, fetched where it is missing there.
+
+    Raises:
+        UserError: it cannot be fetched, or is another one than its name says.
+    """
     path = folder / name
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        found = torch.hub.HASH_REGEX.search(name) if kwargs.get("check_hash") else None
+        found = torch.hub.HASH_REGEX.search(name) if check_hash else None
+        patience = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
         try:
             torch.hub.download_url_to_file(
                 url, str(path), found.group(1) if found else None, progress
@@ -208,9 +243,12 @@ def fetch_weights(
             reason = getattr(error, "reason", error)
             raise UserError(
                 f"the weights {url} cannot be fetched ({reason}): put the file at "
-                f"{path}, or name your own with --cfg-options pretrained=FILE"
+                f"{path} or in {FOLDER}/, or name your own with --cfg-options "
+                "pretrained=FILE (pretrained=none trains without)"
             ) from None
-    return safe_load(str(path), map_location)
+        finally:
+            socket.setdefaulttimeout(patience)
+    return path
 
 
 # mmengine reads every checkpoint through these two: local files, URLs and those of
@@ -356,7 +394,7 @@ class CheckedPretrainedInit(PretrainedInit):
     """mmengine's ``Pretrained`` that refuses the weights of another network.
 
     Args:
-        checkpoint: as in mmengine.
+        checkpoint: as in mmengine, or a name of :mod:`ssod_mm.weights`.
         prefix: as in mmengine.
         map_location: as in mmengine.
         allow_partial: take what fits.
@@ -372,7 +410,7 @@ class CheckedPretrainedInit(PretrainedInit):
         map_location: Any = "cpu",
         allow_partial: bool = False,
     ) -> None:
-        super().__init__(checkpoint, prefix, map_location)
+        super().__init__(located(checkpoint), prefix, map_location)
         self.allow_partial = allow_partial
 
     def __call__(self, module: nn.Module) -> None:

@@ -8,12 +8,9 @@ seed. Every row has a first phase on the labelled images and goes on from its we
 for as many iterations. Without a GPU two trainings run at a time. The same command
 again goes on where it was stopped and trains nothing twice.
 
-DATA is a folder in the layout
+DATA is a folder of COCO json, YOLO or VOC, see docs/own_data.md.
 
-    annotations/instances_train.json, annotations/instances_val.json    COCO format
-    train/, val/                                                        images
-
-PRETRAINED names ImageNet weights of MobileNetV2 for your own data. Writes results.md,
+PRETRAINED=mobilenet_v2 takes ImageNet weights for your own data. Writes results.md,
 curves.png, pseudo_labels.png, report.html, log.txt and a folder for each training.
 """
 

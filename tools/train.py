@@ -71,8 +71,9 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     )
     folder.add_argument(
         "--pretrained",
-        metavar="FILE",
-        help="ImageNet weights of the backbone (default: random weights)",
+        metavar="WEIGHTS",
+        help="ImageNet weights of the backbone, a file or a name, such as "
+        "mobilenet_v2, that is found or fetched (default: random weights)",
     )
     folder.add_argument(
         "--iters",

@@ -6,10 +6,10 @@
     <data_root>/unlabelled/                          optional, images without a json
 
 The classes are those of the json. The detector is a MobileNetV2-FPN for images of about
-350 px, about 0.5 s for a step of four images; `pretrained` names its ImageNet weights
-(mmdet's key names). With them the first stages and the batch norm are frozen; without
-them all is trained, from random weights, which wants many more iterations and labels.
-    --cfg-options data_root=path/to/data pretrained=path/to/mobilenet_v2.pth
+350 px, about 0.5 s for a step of four images; `pretrained` names its ImageNet weights.
+With them the first stages and the batch norm are frozen; without them all is trained,
+from random weights, which wants many more iterations and labels.
+    --cfg-options data_root=path/to/data pretrained=mobilenet_v2
 """
 
 data_root = "data/my_dataset"

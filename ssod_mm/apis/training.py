@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from ssod_mm.cli.data_files import named_weights
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.reporting.records import RECORD_FILE, RunRecord, read_record
@@ -143,10 +144,13 @@ def train(
     )
     cfg.launcher = launcher
     # Only now, so that a mistake in the command is reported at once.
-    from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.checkpoints import fetch_named, trust_checkpoints
     from ssod_mm.engine.runtime import build_runner
 
     trust_checkpoints(trust_checkpoint)
+    if launcher == "none":  # else the first process fetches while the others wait
+        for _, weights in named_weights(cfg.get("model") or {}, "model"):
+            fetch_named(weights)
     runner = build_runner(cfg)
     print_log(f"Output folder: {runner.work_dir}", logger="current")
     runner.train()

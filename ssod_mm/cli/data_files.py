@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from ssod_mm.errors import UserError
+from ssod_mm.weights import check_weights
 
 _PARTS = ("dataloader", "evaluator")
 _OWN_DATA = re.compile(r"annotations/(semi/)?instances_(train|val)\.[^/]*json$")
@@ -87,7 +88,7 @@ def _moved(node: Any, old: str, new: str) -> Any:
 
 
 def check_data_files(cfg: Config, stages: tuple[str, ...]) -> None:
-    """Check the annotation files and image folders of some data loaders.
+    """Check the annotation files, image folders and weights that a config names.
 
     Args:
         cfg: A config whose placeholders are filled in.
@@ -103,6 +104,22 @@ def check_data_files(cfg: Config, stages: tuple[str, ...]) -> None:
             raise FileNotFoundError(
                 f"there is no {kind} {named.path} ({named.key}); {way_out(named)}"
             )
+    if "train" in stages:
+        for key, weights in named_weights(cfg.get("model") or {}, "model"):
+            check_weights(weights, key)
+
+
+def named_weights(node: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Files, names and URLs of weights that the parts of a model begin with."""
+    if isinstance(node, Mapping):
+        weights = node.get("checkpoint")
+        if node.get("type") == "Pretrained" and isinstance(weights, str):
+            yield f"{key}.checkpoint", weights
+        for name, part in node.items():
+            yield from named_weights(part, f"{key}.{name}")
+    elif isinstance(node, (list, tuple)):
+        for number, part in enumerate(node):
+            yield from named_weights(part, f"{key}.{number}")
 
 
 def check_class_counts(cfg: Config) -> None:
