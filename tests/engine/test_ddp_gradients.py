@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 import torch.multiprocessing
-from mmengine.config import Config
 
+from ssod_mm.cli.lookup import load_config
+from ssod_mm.cli.resolve import resolve_config
 from tests.ddp_worker import (
     first_unlabelled,
     gradients,
@@ -17,7 +16,6 @@ from tests.ddp_worker import (
 )
 from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised_cfg
 
-ROOT = Path(__file__).resolve().parents[2]
 WORLD_SIZE, BATCH_SIZE = 2, 3
 
 
@@ -59,7 +57,7 @@ def shipped_cfg(cfg):
     Its backbone's batch norm is frozen, the first of the three conditions.
     """
     name = "mean_teacher/mean_teacher_faster-rcnn_r50_coco.py"
-    model = Config.fromfile(ROOT / "configs" / name).model.to_dict()
+    model = resolve_config(load_config(name), check_files=()).model.to_dict()
     model["semi_train_cfg"].update(score_thr=0.0, burn_in=0)
     detector = model["detector"]
     del detector["backbone"]["init_cfg"]  # nothing to fetch
