@@ -48,6 +48,9 @@ docs: $(DOCS_BIN)/.ready ## the documentation as a site in site/, with every lin
 	@echo "site/index.html is ready"
 
 $(DOCS_BIN)/.ready: requirements-docs.txt
+	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || \
+		{ echo "the site needs Python 3.11.5 or later: PYTHON=python3.12 make docs" >&2; \
+		exit 1; }
 	@$(or $(PYTHON),python3) -m venv --clear $(VENV)-docs
 	@$(DOCS_BIN)/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
