@@ -61,11 +61,11 @@ def top_k_runner(examples, tmp_path, monkeypatch):
 def test_example_of_a_method_trains(top_k_runner):
     step = top_k_runner.model.last_step
     assert type(top_k_runner.model).__name__ == "TopKTeacher"
-    assert all(len(one) <= 3 for one in step.labels_weak.instances)
+    assert all(len(instances) <= 3 for instances in step.labels_weak.instances)
     kept = step.labels_strong.instances
     assert sum(map(len, kept)) > 0
     logged = top_k_runner.message_hub.log_scalars
-    trust = torch.cat([one.scores.square() for one in kept]).mean().item()
+    trust = torch.cat([instances.scores.square() for instances in kept]).mean().item()
     assert logged["train/pseudo_trust"].current() == pytest.approx(trust, rel=1e-4)
     # The shapes teach where objects are, not what they are.
     assert logged["train/unsup_loss_rpn_cls"].current() > 0

@@ -83,8 +83,11 @@ def trajectories():
 
 def test_classes_come_by_their_number_of_detections():
     classes = trajectories()
-    assert [one.name for one in classes] == ["common", "usual", "rare"]
-    assert [one.name for one in extremes(classes, 1)] == ["common", "rare"]
+    assert [trajectory.name for trajectory in classes] == ["common", "usual", "rare"]
+    assert [trajectory.name for trajectory in extremes(classes, 1)] == [
+        "common",
+        "rare",
+    ]
     assert len(extremes(classes, 2)) == 3
     assert balance_rows(classes)[1] == [
         "common",

@@ -40,7 +40,7 @@ class Recorder(Hook):
 
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.record(f"after_val_iter {batch_idx}")
-        self.outputs += [one.pred_instances.scores.clone() for one in outputs]
+        self.outputs += [output.pred_instances.scores.clone() for output in outputs]
 
     def after_val_epoch(self, runner, metrics=None):
         self.record("after_val_epoch")
@@ -206,8 +206,8 @@ def test_validation_of_a_training_has_its_precision(tiny_root, tmp_path):
         """Notes the precision of the networks while it validates."""
 
         def before_val(self, runner):
-            for one in (runner.model.teacher, runner.model.student):
-                one.neck.register_forward_hook(lambda *a: seen.append(a[2][0].dtype))
+            for model in (runner.model.teacher, runner.model.student):
+                model.neck.register_forward_hook(lambda *a: seen.append(a[2][0].dtype))
 
     for kind, dtype in (
         ("OptimWrapper", torch.float32),

@@ -58,8 +58,8 @@ def test_log_and_history_are_those_of_losses_that_are_fetched_at_once(tmp_path):
     assert reader.counts == [0, 2, 3, 4, 4, 6, 7]
     for key in ("loss", "sup_loss_cls", "unsup_loss_bbox", "grad_norm", "lr"):
         values = [
-            one.message_hub.log_scalars[f"train/{key}"].data[0].tolist()
-            for one in (late, once)
+            loop.message_hub.log_scalars[f"train/{key}"].data[0].tolist()
+            for loop in (late, once)
         ]
         assert len(values[0]) == 7
         assert values[0] == values[1]

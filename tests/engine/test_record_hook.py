@@ -58,7 +58,8 @@ def test_says_what_the_run_is(data, whole):
     digest = hashlib.sha256(train_file.read_bytes()).hexdigest()
     assert record.splits["instances_train.json"] == digest
     counts = [
-        one["category_id"] for one in json.loads(train_file.read_text())["annotations"]
+        annotation["category_id"]
+        for annotation in json.loads(train_file.read_text())["annotations"]
     ]
     assert sum(record.class_counts.values()) == len(counts)
     assert record.class_counts["class_0"] == counts.count(1)
@@ -105,7 +106,7 @@ def test_parts_average_to_the_whole(data):
             )
         metrics = metric.compute_metrics(results)
         parts = metric.breakdown
-        known = [one for one in parts.per_class.values() if not math.isnan(one)]
+        known = [ap for ap in parts.per_class.values() if not math.isnan(ap)]
         assert metrics["bbox_mAP"] > 0.2
         assert sum(known) / len(known) == pytest.approx(metrics["bbox_mAP"], abs=2e-3)
         assert parts.per_iou[0] == pytest.approx(metrics["bbox_mAP_50"], abs=2e-3)

@@ -114,6 +114,6 @@ def test_matches_at_each_threshold():
         [InstanceData(bboxes=true, labels=labels)],
         num_classes=3,
     )
-    precisions = [float(one.overall.precisions) for one in counts]
+    precisions = [float(count.overall.precisions) for count in counts]
     assert precisions == [1.0] * 4 + [0.5] * 6
     assert len(counts) == len(THRESHOLDS)

@@ -38,8 +38,8 @@ def _same_draws():
         mock.patch.object(torch, name, on_cpu(getattr(torch, name)))
         for name in ("rand", "randn", "randint", "randperm")
     ]
-    for one in patched:
-        one.start()
+    for patch in patched:
+        patch.start()
     yield
-    for one in patched:
-        one.stop()
+    for patch in patched:
+        patch.stop()

@@ -43,7 +43,7 @@ def test_nms_of_a_batch_in_one_call(device):
     groups, real = torch.arange(200) % 4, torch.rand(3, 200) > 0.2
     cfg = dict(type="nms", iou_threshold=0.6)
     rows, kept = nms_by_image(boxes, scores, groups, real, cfg, 40)
-    on_device = (one.to(device) for one in (boxes, scores, groups))
+    on_device = (tensor.to(device) for tensor in (boxes, scores, groups))
     found, found_kept = joint_nms(*on_device, 4, real.to(device), 0.6, 40)
     for image in range(3):
         mine = found[image][found_kept[image]].cpu()
@@ -59,8 +59,8 @@ def test_clusters(device):
     found = nms_clusters(
         boxes.to(device), scores.to(device), groups.to(device), 0.5, 0.2
     )
-    for one, other in zip(found, expected, strict=True):
-        assert torch.equal(one.cpu(), other)
+    for actual, other in zip(found, expected, strict=True):
+        assert torch.equal(actual.cpu(), other)
 
 
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
@@ -81,9 +81,9 @@ def test_roi_align(device, order):
 def moved(value, device):
     """Nested inputs and data samples on a device."""
     if isinstance(value, dict):
-        return {key: moved(one, device) for key, one in value.items()}
+        return {key: moved(part, device) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [moved(one, device) for one in value]
+        return [moved(part, device) for part in value]
     return value.to(device)
 
 
@@ -95,12 +95,12 @@ def test_losses_and_gradients_of_a_step(device, method, variant, monkeypatch):
     twin = copy.deepcopy(model).to(device)
     prepare_model(twin, SpeedSettings())
     results = []
-    for one, where in ((model, "cpu"), (twin, device)):
+    for network, where in ((model, "cpu"), (twin, device)):
         torch.manual_seed(0)
-        losses = one.loss(*moved(_batch(0), where))
+        losses = network.loss(*moved(_batch(0), where))
         value = total(losses)
         value.backward()
-        gradients = [p.grad.cpu() for p in one.parameters() if p.grad is not None]
+        gradients = [p.grad.cpu() for p in network.parameters() if p.grad is not None]
         results.append((value.item(), gradients))
     assert results[1][0] == pytest.approx(results[0][0], rel=1e-3)
     norms = [torch.stack([g.norm() for g in grads]) for _, grads in results]

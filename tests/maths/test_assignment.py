@@ -30,11 +30,11 @@ def grid_boxes(count: int, generator: torch.Generator, size: int = 8) -> torch.T
 
 
 def padded(parts: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(1, *[len(one) for one in parts])
+    width = max(1, *[len(part) for part in parts])
     boxes, real = torch.zeros(len(parts), width, 4), torch.zeros(len(parts), width)
-    for row, one in enumerate(parts):
-        boxes[row, : len(one)] = one
-        real[row, : len(one)] = 1
+    for row, part in enumerate(parts):
+        boxes[row, : len(part)] = part
+        real[row, : len(part)] = 1
     return boxes, real.bool()
 
 

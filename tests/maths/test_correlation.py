@@ -17,9 +17,9 @@ pairs = st.lists(
 
 def slow_ranks(values):
     return [
-        sum(other < one for other in values)
-        + (sum(other == one for other in values) + 1) / 2
-        for one in values
+        sum(other < number for other in values)
+        + (sum(other == number for other in values) + 1) / 2
+        for number in values
     ]
 
 

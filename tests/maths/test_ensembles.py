@@ -35,7 +35,7 @@ def test_means_equal_the_loop(num_kept, num_boxes, num_members, as_zero):
     members = torch.randint(num_members, (num_boxes,), generator=generator)
     matches = member_matches(ious, same, scores, members, num_members, 0.5)
     found = mean_over_members(scores, *matches, as_zero)
-    plain = (one.tolist() for one in (ious, same, scores, members))
+    plain = (tensor.tolist() for tensor in (ious, same, scores, members))
     want = slow_means(*plain, num_members, 0.5, as_zero)
     assert found.shape == (num_kept,)
     assert found.tolist() == pytest.approx(want)

@@ -89,7 +89,7 @@ def test_decoding_gives_the_true_box_back(pair, count, scale, dtype):
     The error is that of adding numbers of the coordinates' and the segment's size: a
     few units in the last place, far below half an interval.
     """
-    boxes, targets = (one.to(dtype) for one in pair)
+    boxes, targets = (side.to(dtype) for side in pair)
     indices, offsets = encode_sides(boxes, targets, count, scale)
     decoded = decode_sides(boxes, *outputs_for(indices, offsets, count), scale)
     size = max(boxes.abs().max(), targets.abs().max(), torch.tensor(1.0))

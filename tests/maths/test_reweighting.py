@@ -31,12 +31,12 @@ def columns(rows):
 @few
 def test_equation_11_as_a_loop(rows):
     loss, quality, _, foreground = columns(rows)
-    chosen = [(one, s) for one, s, _, is_object in rows if is_object]
-    want = sum(s * one for one, s in chosen) / max(len(chosen), 1)
+    chosen = [(loss, s) for loss, s, _, is_object in rows if is_object]
+    want = sum(s * loss for loss, s in chosen) / max(len(chosen), 1)
     got = (ler_weights(quality, foreground).double() * loss).sum()
     assert got.item() == pytest.approx(want, abs=1e-5)
     sampled = (ler_weights(quality, foreground, "sampled").double() * loss).sum()
-    want = sum(s * one for one, s in chosen) / max(len(rows), 1)
+    want = sum(s * loss for loss, s in chosen) / max(len(rows), 1)
     assert sampled.item() == pytest.approx(want, abs=1e-5)
 
 
@@ -44,8 +44,8 @@ def test_equation_11_as_a_loop(rows):
 @few
 def test_equation_14_as_a_loop(rows):
     loss, fg_reliability, bg_reliability, foreground = columns(rows)
-    objects = [s * one for one, s, _, is_object in rows if is_object]
-    ground = [s * one for one, _, s, is_object in rows if not is_object]
+    objects = [s * loss for loss, s, _, is_object in rows if is_object]
+    ground = [s * loss for loss, _, s, is_object in rows if not is_object]
     want = sum(objects) / max(len(objects), 1) + sum(ground) / max(len(ground), 1)
     weights = prc_weights(fg_reliability, bg_reliability, foreground)
     assert (weights.double() * loss).sum().item() == pytest.approx(want, abs=1e-5)

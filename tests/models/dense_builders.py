@@ -82,8 +82,8 @@ def guidance_of(model, homography=None, **meta):
     """Guidance in both frames, and the strong views' samples."""
     inputs, samples = batch(**meta)
     weak, strong = samples["unsup_teacher"], samples["unsup_student"]
-    for one in strong if homography is not None else []:
-        one.set_metainfo(dict(homography_matrix=homography.numpy()))
+    for sample in strong if homography is not None else []:
+        sample.set_metainfo(dict(homography_matrix=homography.numpy()))
     with torch.no_grad():
         found = model.teacher_guidance(inputs["unsup_teacher"], weak)
     return found, model.to_student_view(found, weak, strong), strong

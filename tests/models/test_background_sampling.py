@@ -67,8 +67,8 @@ def test_the_losses_have_the_same_mean(norm):
         made, used = sampled_background(targets(), IMAGES, 3, 2)
         drawn.append(losses(made, logits[used], stage))
     for name in ("reg", "rank"):
-        assert all(one[name].item() == pytest.approx(want[name]) for one in drawn)
-    cls = torch.stack([one["cls"] for one in drawn])
+        assert all(trial[name].item() == pytest.approx(want[name]) for trial in drawn)
+    cls = torch.stack([trial["cls"] for trial in drawn])
     assert cls.std() > 0.01 * want["cls"]
     error = cls.std() / len(cls) ** 0.5
     assert abs(cls.mean() - want["cls"]) < 4 * error

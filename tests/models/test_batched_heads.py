@@ -127,7 +127,7 @@ class Keys:
         Its candidates are those of the batched form without padding: of the RPN the
         valid anchors, of the RoI head the true boxes and proposals.
         """
-        counts = [len(one.gt_instances) for one in samples]
+        counts = [len(sample.gt_instances) for sample in samples]
         stock, keys = RandomSampler.sample, self
 
         def sample(self, assigned, priors, boxes, **kwargs):
@@ -177,7 +177,7 @@ def drawn_samples(draw, generator) -> list:
 
 def total(losses: dict) -> torch.Tensor:
     parts = [v for k, v in losses.items() if "loss" in k]
-    return sum(sum(one) if isinstance(one, list) else one for one in parts)
+    return sum(sum(part) if isinstance(part, list) else part for part in parts)
 
 
 def value(loss) -> float:
@@ -199,14 +199,14 @@ def test_losses_and_gradients_equal_mmdets(kind):
             # Neither sorts equal scores in an order that is defined.
             with torch.no_grad():
                 maps = stock.rpn_head(stock.extract_feat(images))[0]
-            for row in torch.cat([one.flatten(1) for one in maps], 1).sigmoid():
+            for row in torch.cat([level.flatten(1) for level in maps], 1).sigmoid():
                 assume(len(row.unique()) == len(row))
         keys = Keys()
         with keys.drawing():
             found = batched.loss(images, copy.deepcopy(samples))
         valid = None
         if kind != "retina":
-            metas = [one.metainfo for one in samples]
+            metas = [sample.metainfo for sample in samples]
             valid = batched.rpn_head.valid_anchors(GRIDS, metas, "cpu")
         with keys.choosing(samples, valid):
             expected = stock.loss(images, copy.deepcopy(samples))
@@ -219,13 +219,13 @@ def test_losses_and_gradients_equal_mmdets(kind):
             model.zero_grad(set_to_none=False)
             total(losses).backward()
         pairs = zip(stock.named_parameters(), batched.named_parameters(), strict=True)
-        for (name, one), (_, other) in pairs:
-            if one.grad is None:
+        for (name, tensor), (_, other) in pairs:
+            if tensor.grad is None:
                 assert other.grad is None or not other.grad.any(), name
                 continue
-            scale = one.grad.abs().max().item()
+            scale = tensor.grad.abs().max().item()
             torch.testing.assert_close(
-                other.grad, one.grad, rtol=2e-4, atol=2e-5 * scale + 1e-8, msg=name
+                other.grad, tensor.grad, rtol=2e-4, atol=2e-5 * scale + 1e-8, msg=name
             )
 
     check()
@@ -239,18 +239,18 @@ def test_detections_equal_mmdets(kind):
     for seed in range(4):
         torch.manual_seed(seed)
         samples = [sample(0, SIZE), sample(1, (40, 70)), sample(2, (30, 60))]
-        for one in samples:
-            one.set_metainfo(dict(scale_factor=(0.5, 0.5)))
+        for view in samples:
+            view.set_metainfo(dict(scale_factor=(0.5, 0.5)))
         images = torch.randn(3, 3, *SIZE)
         with torch.no_grad():
             expected = stock.predict(images, copy.deepcopy(samples), rescale=True)
             found = batched.predict(images, copy.deepcopy(samples), rescale=True)
-        for one, other in zip(expected, found, strict=True):
-            one, other = one.pred_instances, other.pred_instances
-            assert one.all_keys() == other.all_keys()
-            for key in one.all_keys():
-                assert torch.equal(one[key], other[key]), key
-            seen += len(one)
+        for wanted, other in zip(expected, found, strict=True):
+            wanted, other = wanted.pred_instances, other.pred_instances
+            assert wanted.all_keys() == other.all_keys()
+            for key in wanted.all_keys():
+                assert torch.equal(wanted[key], other[key]), key
+            seen += len(wanted)
     assert seen > 20
 
 
@@ -271,10 +271,10 @@ def test_proposals_equal_mmdets(min_size, one_call, monkeypatch):
         expected = stock.rpn_head.predict_by_feat(logits, deltas, **args)
         found = batched.rpn_head.predict_by_feat(logits, deltas, **args)
         assert len(found) == len(expected)
-        for one, other in zip(expected, found, strict=True):
-            assert torch.equal(one.bboxes, other.bboxes)
-            assert torch.equal(one.scores, other.scores)
-            assert torch.equal(one.labels, other.labels)
+        for wanted, other in zip(expected, found, strict=True):
+            assert torch.equal(wanted.bboxes, other.bboxes)
+            assert torch.equal(wanted.scores, other.scores)
+            assert torch.equal(wanted.labels, other.labels)
 
 
 @settings(max_examples=60, deadline=None)

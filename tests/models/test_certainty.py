@@ -72,10 +72,14 @@ def test_class_balance_counts_p_times_v_of_the_teachers_detections():
     with torch.no_grad():
         found = model.teacher_guidance(*(part["unsup_teacher"] for part in batch()))
     mass, counts = torch.zeros(NUM_CLASSES), torch.zeros(NUM_CLASSES)
-    for one in found.instances:
-        torch.testing.assert_close(one.scores, one.cls_scores * one.loc_scores)
-        assert one.loc_scores.max() < 1
-        for label, p, v in zip(one.labels, one.cls_scores, one.loc_scores, strict=True):
+    for instances in found.instances:
+        torch.testing.assert_close(
+            instances.scores, instances.cls_scores * instances.loc_scores
+        )
+        assert instances.loc_scores.max() < 1
+        for label, p, v in zip(
+            instances.labels, instances.cls_scores, instances.loc_scores, strict=True
+        ):
             mass[label] += p * v * (p >= 0.05)
             counts[label] += p >= 0.05
     assert counts.sum() > 0
@@ -86,7 +90,9 @@ def test_class_balance_counts_p_times_v_of_the_teachers_detections():
 def test_mean_certainty_of_the_pseudo_labels_is_reported():
     model = build()
     losses = model.loss(*batch())
-    taught = [one.loc_scores for one in model.last_step.labels_strong.instances]
+    taught = [
+        instances.loc_scores for instances in model.last_step.labels_strong.instances
+    ]
     torch.testing.assert_close(losses["pseudo_certainty"], torch.cat(taught).mean())
     model.settings = type(model.settings)(score_thr=1.0)
     model.class_balance.tau, model.class_balance.g1 = 1.0, 0.0

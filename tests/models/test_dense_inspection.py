@@ -16,7 +16,7 @@ DENSE = dict(rcnn=dict(tau=0.45))
 def test_equal_networks_and_views_show_equal_clusters():
     model = build_dense(DENSE, min_box_wh=(0.0, 0.0), min_visible=0.0).eval()
     teacher, student, _ = model.inspect(*batch())
-    assert sum(len(one) for one in teacher) > 5
+    assert sum(len(image) for image in teacher) > 5
     for theirs, own in zip(teacher, student, strict=True):
         torch.testing.assert_close(theirs.bboxes, own.bboxes, atol=1e-2, rtol=0)
         torch.testing.assert_close(theirs.scores, own.scores, atol=1e-4, rtol=0)

@@ -211,7 +211,7 @@ def test_background_anchors_are_partners_of_the_teachers(ignore_thr):
     mapped = torch.cat([there.amin(1), there.amax(1)], 1)
     images = torch.zeros(len(mapped), dtype=torch.int64)
     found = matched_rows(rpn, grids, mapped, images, model.stages["rpn"])
-    partners = list(zip(*(one.tolist() for one in found), strict=True))
+    partners = list(zip(*(column.tolist() for column in found), strict=True))
 
     floor = 0.5 if ignore_thr is None else ignore_thr
     want = []
@@ -290,10 +290,10 @@ def test_kept_box_by_localisation_quality():
         losses = model.loss(*batch())
         total(losses).backward()
         found, _, _ = guidance_of(model)
-        kept[key] = torch.cat([one.bboxes for one in found.instances])
+        kept[key] = torch.cat([instances.bboxes for instances in found.instances])
         ranks = [
-            one.scores * (one.loc_scores if key == "p*v" else 1)
-            for one in found.instances
+            instances.scores * (instances.loc_scores if key == "p*v" else 1)
+            for instances in found.instances
         ]
         assert all((rank.diff() <= 0).all() for rank in ranks)
     assert kept["p"].shape != kept["p*v"].shape or not torch.equal(*kept.values())

@@ -95,8 +95,10 @@ def test_losses_of_all_stages_can_be_weighted(rcnn):
     for key, value in whole.items():
         factor = 0.25 if key.removeprefix("unsup_") in names else 1.0
         if key.startswith("unsup_loss"):
-            for one, other in zip(tensors(value), tensors(weighted[key]), strict=True):
-                torch.testing.assert_close(other, factor * one)
+            for plain, other in zip(
+                tensors(value), tensors(weighted[key]), strict=True
+            ):
+                torch.testing.assert_close(other, factor * plain)
     assert torch.stack(tensors(whole["unsup_loss_rpn_bbox"])).sum() > 0
 
 

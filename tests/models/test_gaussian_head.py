@@ -205,8 +205,8 @@ def test_whole_detectors_train_and_predict(detector, dtype):
     model.test_cfg.rcnn.score_thr = 0.01
     with torch.no_grad():
         predicted = model.eval().predict(torch.randn(2, 3, 64, 96), samples)
-    for one in predicted:
-        found = one.pred_instances
+    for prediction in predicted:
+        found = prediction.pred_instances
         assert len(found) > 0
         assert ((found.loc_scores >= 0) & (found.loc_scores < 0.5)).all()
         assert torch.equal(found.scores, found.cls_scores)

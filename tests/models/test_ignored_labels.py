@@ -79,7 +79,7 @@ def test_candidates_inside_ignored_boxes_are_not_background(num_taught):
 def test_unsure_teacher_trains_on_with_finite_losses():
     model = build_mean_teacher(score_thr=1.0, ignore_thr=0.0, empty_weight=1.0)
     losses = model.loss(*batch())
-    assert sum(len(one) for one in model.last_step.labels_strong.ignored) > 0
+    assert sum(len(ignored) for ignored in model.last_step.labels_strong.ignored) > 0
     assert torch.isfinite(total(losses))
 
 
@@ -100,7 +100,7 @@ def test_instances_where_masks_are_true_keep_every_field():
         torch.ones(5) > 2,
     ]
     found = where_true(given, masks)
-    for one, kept, mask in zip(given, found, masks, strict=True):
-        assert kept.scores.tolist() == one[mask].scores.tolist()
-        assert kept.labels.tolist() == one[mask].labels.tolist()
+    for before, kept, mask in zip(given, found, masks, strict=True):
+        assert kept.scores.tolist() == before[mask].scores.tolist()
+        assert kept.labels.tolist() == before[mask].labels.tolist()
     assert where_true([], []) == []

@@ -111,7 +111,7 @@ def test_class_weights_reach_the_losses_of_their_class_only():
         each.append(losses_of(head, (*given[:-1], own))["loss_bbox_seg"])
     alphas = torch.tensor([2.0, 0.3, 1.5, 1.0])
     weighted = losses_of(head, (*given[:-1], weights * alphas[labels][:, None]))
-    expected = sum(a * one for a, one in zip(alphas.tolist(), each, strict=False))
+    expected = sum(a * loss for a, loss in zip(alphas.tolist(), each, strict=False))
     torch.testing.assert_close(weighted["loss_bbox_seg"], expected)
 
 
@@ -296,7 +296,7 @@ def test_is_teacher_and_student_of_a_mean_teacher_in_bfloat16(detector, monkeypa
         if key.endswith(("loss_bbox_seg", "loss_bbox_reg"))
     )
     kept = model.last_step.labels_strong.instances
-    assert all("loc_scores" in one for one in kept)
+    assert all("loc_scores" in instances for instances in kept)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ def moved_batch(**options):
     images = inputs["unsup_student"].flip(3)
     images = torch.roll(images, (DOWN, RIGHT - images.shape[3]), (2, 3))
     inputs["unsup_student"] = images
-    for one in samples["unsup_student"]:
-        one.set_metainfo(dict(homography_matrix=MOVED))
+    for sample in samples["unsup_student"]:
+        sample.set_metainfo(dict(homography_matrix=MOVED))
     return inputs, samples
 
 
@@ -161,7 +161,7 @@ def test_switches_change_their_own_loss_alone():
         assert off["unsup_loss_bbox"] == on["unsup_loss_bbox"]
         assert off["unsup_loss_cls"] != on["unsup_loss_cls"]
     for key in ("unsup_loss_rpn_cls", "unsup_loss_rpn_bbox", "sup_loss_bbox"):
-        values = {str(one[key]) for one in losses.values()}
+        values = {str(loss[key]) for loss in losses.values()}
         assert len(values) == 1
 
 
@@ -206,8 +206,10 @@ def test_quality_reaches_the_candidates_of_its_own_pseudo_label():
     def known(images, metas):
         found = inner(images, metas)
         made = []
-        for one, boxes, quality in zip(found.instances, places, qualities, strict=True):
-            new = one[: len(boxes)]
+        for instances, boxes, quality in zip(
+            found.instances, places, qualities, strict=True
+        ):
+            new = instances[: len(boxes)]
             new.bboxes = torch.tensor(boxes).reshape(-1, 4)
             new.loc_scores = torch.tensor(quality)
             new.labels = torch.zeros(len(boxes), dtype=torch.long)

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("mmdet_scope")
 
 @pytest.mark.parametrize(
     ("detector", "switches"),
-    [*(("faster", one) for one in SWITCHES), ("cascade", ({}, {}))],
+    [*(("faster", switch) for switch in SWITCHES), ("cascade", ({}, {}))],
 )
 @pytest.mark.parametrize("case", ["all", "no pseudo label", "no box", "neither", "one"])
 def test_every_batch_trains_every_parameter(detector, switches, case):
@@ -52,8 +52,8 @@ def test_one_class_and_no_sampled_roi():
     cfg = gaussian_cfg(num_classes=1)
     model = build_lerprc(cfg)
     inputs, samples = batch()
-    for one in samples["sup"]:
-        one.gt_instances.labels = torch.zeros_like(one.gt_instances.labels)
+    for sample in samples["sup"]:
+        sample.gt_instances.labels = torch.zeros_like(sample.gt_instances.labels)
     value = total(model.loss(inputs, samples))
     assert torch.isfinite(value)
     value.backward()

@@ -166,8 +166,8 @@ def test_flipped_strong_view_flips_the_boxes():
     flip = torch.tensor([[-1.0, 0, 96], [0, 1, 0], [0, 0, 1]])
     model = build_mean_teacher()
     inputs, samples = batch()
-    for one in samples["unsup_student"]:
-        one.set_metainfo(dict(homography_matrix=flip.numpy()))
+    for sample in samples["unsup_student"]:
+        sample.set_metainfo(dict(homography_matrix=flip.numpy()))
     model.loss(inputs, samples)
     step = model.last_step
     weak, strong = step.labels_weak.instances[0], step.labels_strong.instances[0]
@@ -193,13 +193,13 @@ def test_guidance_fields_travel_with_their_boxes():
         found = model.teacher_guidance(
             batch()[0]["unsup_teacher"], samples["unsup_teacher"]
         )
-    for one in found.instances:
-        one.loc_scores = one.scores * 2
+    for instances in found.instances:
+        instances.loc_scores = instances.scores * 2
     moved = model.to_student_view(
         found, samples["unsup_teacher"], samples["unsup_student"]
     )
-    for one in moved.instances:
-        torch.testing.assert_close(one.loc_scores, one.scores * 2)
+    for instances in moved.instances:
+        torch.testing.assert_close(instances.loc_scores, instances.scores * 2)
 
 
 class Marked(Findings):
@@ -271,9 +271,9 @@ def test_diagnostics_count_what_is_taught():
     model = build_mean_teacher()
     losses = model.loss(*batch())
     strong = model.last_step.labels_strong.instances
-    count = sum(len(one) for one in strong)
+    count = sum(len(instances) for instances in strong)
     assert losses["pseudo_per_image"].item() == pytest.approx(count / 2)
-    scores = torch.cat([one.scores for one in strong])
+    scores = torch.cat([instances.scores for instances in strong])
     assert losses["pseudo_score"].item() == pytest.approx(scores.mean().item())
     assert 0 < losses["pseudo_kept_ratio"].item() <= 1
     assert losses["unsup_weight"].item() == 1.0

@@ -161,16 +161,16 @@ def test_boxes_follow_their_views(least):
 
 def test_no_boxes_anywhere():
     mixed, _ = mixed_views(pseudo_mosaic=1.0)
-    empty = PseudoBoxes([one[:0] for one in pseudo_boxes().instances])
+    empty = PseudoBoxes([instances[:0] for instances in pseudo_boxes().instances])
     carried = mixed.carry(empty)
-    assert [len(one) for one in carried.instances] == [0] * 6
+    assert [len(instances) for instances in carried.instances] == [0] * 6
     assert carried.instances[5].bboxes.shape == (0, 4)
 
 
 def test_labelled_mosaics_have_the_boxes_of_their_images():
     mixed, (_, samples) = mixed_views(branch="sup", labelled_mosaic=1.0)
     labelled = mixed_labelled(mixed, (1.0, 1.0))
-    assert [len(one.gt_instances) for one in labelled] == [2] * 5 + [8]
+    assert [len(sample.gt_instances) for sample in labelled] == [2] * 5 + [8]
     boxes = labelled[5].gt_instances
     for row, origin in enumerate(mixed.samples[5].mixed_from):
         view = origin["img_id"] - 200
@@ -185,7 +185,7 @@ def test_labelled_mosaics_have_the_boxes_of_their_images():
 def test_candidates_find_the_weak_view_of_their_own_image():
     """PRC: mixed image -> strong view -> weak view is one map, box by box."""
     mixed, (_, strong) = mixed_views(pseudo_mosaic=1.0, seed=1)
-    weak = [sample(one.img_id, size=(128, 192)) for one in strong]
+    weak = [sample(view.img_id, size=(128, 192)) for view in strong]
     rois, want, views = [], [], []
     for target, view in enumerate(mixed.samples):
         for origin in view.mixed_from:
@@ -245,8 +245,8 @@ def test_labels_of_mixed_images_are_those_that_are_taught():
     guided_loss = model.guided_loss
     model.guided_loss = lambda f, s, g: taught.append(g) or guided_loss(f, s, g)
     model.loss(inputs, samples)
-    alone = [len(one) for one in model.last_step.labels_strong.instances]
-    both = [len(one) for one in taught[0].instances]
+    alone = [len(instances) for instances in model.last_step.labels_strong.instances]
+    both = [len(instances) for instances in taught[0].instances]
     assert sum(both) == 2 * sum(alone) > 0
 
 
@@ -305,8 +305,8 @@ def test_the_teacher_rescores_candidates_of_a_mosaic_in_its_own_views():
     model = build_lerprc(model=dict(mixing=dict(pseudo_mosaic=1.0)))
     inputs, samples = batch(num_unsup=4)
     flip = torch.tensor([[-1.0, 0, 96], [0, 1, 0], [0, 0, 1]])
-    for one in samples["unsup_student"]:
-        one.set_metainfo(dict(homography_matrix=flip.numpy()))
+    for view in samples["unsup_student"]:
+        view.set_metainfo(dict(homography_matrix=flip.numpy()))
     seen, asked = watch(model), []
     head = model.teacher.roi_head
     forward = head._bbox_forward

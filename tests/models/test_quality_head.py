@@ -91,12 +91,13 @@ def slow_detections(head, rois, logits, deltas, cfg, scale):
             }[head.score_factor]
             found.append((float(rank), float(p[label]), float(v), label, box))
     kept = []
-    for one in sorted(found, reverse=True):
+    for detection in sorted(found, reverse=True):
         if all(
-            one[3] != other[3] or iou_of(one[4], other[4]) <= cfg.nms.iou_threshold
+            detection[3] != other[3]
+            or iou_of(detection[4], other[4]) <= cfg.nms.iou_threshold
             for other in kept
         ):
-            kept.append(one)
+            kept.append(detection)
     return kept[: cfg.max_per_img]
 
 
@@ -114,12 +115,12 @@ def test_detections_are_those_of_a_slow_loop(factor, agnostic, per_class, rescal
     scale = META["scale_factor"] if rescale else (1.0, 1.0)
     expected = slow_detections(head, rois, logits, deltas, cfg, scale)
     assert set(found.keys()) == FIELDS
-    assert found.labels.tolist() == [one[3] for one in expected]
+    assert found.labels.tolist() == [detection[3] for detection in expected]
     for field, column in (("scores", 0), ("cls_scores", 1), ("loc_scores", 2)):
-        values = [one[column] for one in expected]
+        values = [detection[column] for detection in expected]
         assert found[field].tolist() == pytest.approx(values, abs=1e-6)
         assert found[field].dtype == torch.float32
-    boxes = torch.tensor([one[4] for one in expected])
+    boxes = torch.tensor([detection[4] for detection in expected])
     torch.testing.assert_close(found.bboxes, boxes, atol=1e-3, rtol=1e-5)
     assert 5 < len(expected) <= 30
 
@@ -223,8 +224,8 @@ def test_whole_detectors_give_the_qualities(make_cfg):
     model = MODELS.build(ConfigDict(cfg)).eval()
     with torch.no_grad():
         samples = model.predict(torch.randn(2, 3, 64, 96), [sample(0), sample(1)])
-    for one in samples:
-        found = one.pred_instances
+    for prediction in samples:
+        found = prediction.pred_instances
         assert len(found) > 0
         product = found.cls_scores * found.loc_scores
         torch.testing.assert_close(found.scores, product)

@@ -168,9 +168,9 @@ def test_rescoring_is_the_heads_own_answer(detector):
     head = head[stage] if detector == "cascade" else head
     extractor = teacher.roi_head.bbox_roi_extractor
     extractor = extractor[stage] if detector == "cascade" else extractor
-    for row, one in enumerate(rois):
-        alone = teacher.extract_feat(images[int(one[0])][None])
-        here = torch.cat([one.new_zeros(1), one[1:]])[None]
+    for row, roi in enumerate(rois):
+        alone = teacher.extract_feat(images[int(roi[0])][None])
+        here = torch.cat([roi.new_zeros(1), roi[1:]])[None]
         cls_score, boxes = head(extractor(alone[: extractor.num_inputs], here))
         torch.testing.assert_close(
             probs[row], cls_score[0].softmax(0), atol=1e-5, rtol=1e-4

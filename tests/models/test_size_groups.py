@@ -165,12 +165,12 @@ def test_methods_learn_from_images_of_unlike_sizes(method):
     model = CASES[method]["plain"]()
     inputs, samples = batch(num_sup=1, num_unsup=3)
     for branch, images in inputs.items():
-        for row, (one, size) in enumerate(zip(samples[branch], SIZES, strict=False)):
-            one.set_metainfo(dict(img_shape=size, pad_shape=size))
+        for row, (view, size) in enumerate(zip(samples[branch], SIZES, strict=False)):
+            view.set_metainfo(dict(img_shape=size, pad_shape=size))
             images[row, :, size[0] :] = 0
             images[row, :, :, size[1] :] = 0
-            boxes = one.gt_instances.bboxes
-            one.gt_instances.bboxes = boxes.clamp(max=min(size))
+            boxes = view.gt_instances.bboxes
+            view.gt_instances.bboxes = boxes.clamp(max=min(size))
     calls = []
     for who in (model.student, model.teacher):
         who.backbone.register_forward_hook(
@@ -180,7 +180,7 @@ def test_methods_learn_from_images_of_unlike_sizes(method):
     total(losses).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.student.parameters())
     seen = [
-        sum(who is one for one, _ in calls) for who in (model.student, model.teacher)
+        sum(who is call for call, _ in calls) for who in (model.student, model.teacher)
     ]
     assert seen[0] > 1 or seen[1] > 1
     computed = sum(shape[0] * shape[2] * shape[3] for _, shape in calls)

@@ -136,7 +136,7 @@ def test_preprocessor_leaves_out_empty_branches(kinds, sizes):
     made = MODELS.build(dict(type="BranchDataPreprocessor", data_preprocessor=inner))
     data = made(collated(*kinds), training=True)
     assert {key: len(images) for key, images in data["inputs"].items()} == sizes
-    assert {key: len(one) for key, one in data["data_samples"].items()} == sizes
+    assert {key: len(sample) for key, sample in data["data_samples"].items()} == sizes
     for branch, images in data["inputs"].items():
         numbers = [s.img_id for s in data["data_samples"][branch]]
         assert images.amax((1, 2, 3)).tolist() == numbers

@@ -104,10 +104,12 @@ def test_latex_escapes_and_aligns(table):
 def test_csv_has_every_cell_unrounded(table):
     rows = list(csv.DictReader(io.StringIO(sweep_tables.as_csv(table))))
     assert len(rows) == 4
-    ours = next(one for one in rows if one["row"] == "ours" and one["percent"] == "5")
+    ours = next(
+        line for line in rows if line["row"] == "ours" and line["percent"] == "5"
+    )
     assert float(ours["std"]) == pytest.approx(1.06066, abs=1e-5)
     assert float(ours["published"]) == 15.25
-    assert next(one for one in rows if one["percent"] == "10")["std"] == ""
+    assert next(line for line in rows if line["percent"] == "10")["std"] == ""
 
 
 def test_differences_have_intervals(table):

@@ -41,7 +41,7 @@ def make_plan(stages, runs=()):
     sweep = Sweep(
         "fake", "Fake", (row,), (5,), (1,), (0,), "m", "coco/bbox_mAP", None, ROOT
     )
-    return Plan(sweep, {one.id: one for one in stages}, tuple(runs))
+    return Plan(sweep, {stage.id: stage for stage in stages}, tuple(runs))
 
 
 def two_phase_plan(num_seeds=3, max_iters=10):

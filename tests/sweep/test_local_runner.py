@@ -47,9 +47,9 @@ def test_runs_all_in_order_and_nothing_twice(tmp_path):
     value = folders(plan, tmp_path)[0].record().final("coco/bbox_mAP")
     assert len(ends) == 6
     assert any(f"first0 (0.0 min, AP {100 * value:.1f})" in line for line in ends)
-    assert all(starts(one) == ["resume=False"] for one in folders(plan, tmp_path))
+    assert all(starts(folder) == ["resume=False"] for folder in folders(plan, tmp_path))
     make_runner(plan, tmp_path).run()
-    assert all(len(starts(one)) == 1 for one in folders(plan, tmp_path))
+    assert all(len(starts(folder)) == 1 for folder in folders(plan, tmp_path))
 
 
 def test_a_second_phase_starts_from_its_first(tmp_path):
@@ -92,7 +92,7 @@ def test_a_changed_config_is_another_run(tmp_path):
     old, new = make_stage("m"), make_stage("m", lr=0.1)
     make_runner(make_plan([old]), tmp_path).run()
     plan = make_plan([new])
-    assert [one.name for one in outdated_folders(plan, tmp_path)] == [old.folder]
+    assert [folder.name for folder in outdated_folders(plan, tmp_path)] == [old.folder]
     assert stage_states(plan, tmp_path, 2) == {new.id: "waiting"}
     make_runner(plan, tmp_path).run()
     assert len(starts(StageFolder(new, tmp_path))) == 1
@@ -125,7 +125,7 @@ def test_a_removed_checkpoint_that_is_needed_is_trained_again(tmp_path):
 def test_two_sweepers_share_the_work(tmp_path):
     plan = two_phase_plan(2)
     runners = [make_runner(plan, tmp_path) for _ in range(2)]
-    threads = [threading.Thread(target=one.run) for one in runners]
+    threads = [threading.Thread(target=runner.run) for runner in runners]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -217,7 +217,7 @@ def test_killed_at_random_moments_the_records_are_those_of_an_undisturbed_sweep(
     assert records(plan, out) == records(plan, tmp_path / "calm")
     for folder in folders(plan, out):
         assert not (folder.path / "TWICE").exists()
-    assert sum(len(starts(one)) for one in folders(plan, out)) > len(plan.stages)
+    assert sum(len(starts(folder)) for folder in folders(plan, out)) > len(plan.stages)
 
 
 def test_time_left_counts_what_waits(tmp_path):

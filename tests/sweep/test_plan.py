@@ -167,8 +167,8 @@ def test_rows_share_a_first_phase(shapes):
 
 
 def test_a_second_phase_starts_from_the_first_ones_checkpoint(shapes):
-    run = next(one for one in shapes.runs if one.row.key == "certainty")
-    first, second = (shapes.stages[one] for one in run.stages)
+    run = next(run for run in shapes.runs if run.row.key == "certainty")
+    first, second = (shapes.stages[stage_id] for stage_id in run.stages)
     command = shapes.command(second, Path("/out"))
     assert f"continue_from=/out/{first.folder}/iter_800.pth" in command
     assert command[0] == CERTAINTY
@@ -192,7 +192,7 @@ def test_an_id_changes_with_what_is_trained_and_with_nothing_else():
         ids(amp="bf16"),
         ids(methods=dict(plain=dict(config=PLAIN, teacher=PLAIN)))[1:],
     ]
-    assert len({tuple(one) for one in [plain, *others]}) == 7
+    assert len({tuple(sweep) for sweep in [plain, *others]}) == 7
 
 
 def test_a_second_phase_has_another_id_when_the_first_changes():
@@ -276,7 +276,7 @@ def test_an_ensemble_is_taught_by_several_first_phases():
     sweep = load_sweep("coco_certainty_ablations")
     plan = plan_sweep(sweep.select(rows=["certainty+ensemble"]))
     (run,) = plan.runs
-    *teachers, student = (plan.stages[one] for one in run.stages)
+    *teachers, student = (plan.stages[stage_id] for stage_id in run.stages)
     assert len(teachers) > 1
     assert teachers[0].seed == student.seed
     (given,) = [w for w in plan.command(student, Path("/o")) if "model.teachers" in w]

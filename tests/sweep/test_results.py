@@ -75,7 +75,7 @@ def test_a_rows_own_published_number_stands_apart(small):
         if run.row.key == "dtg":
             row = replace(run.row, published={10: 35.8}, table="5")
             rows[run.row.key] = row
-    runs = tuple(replace(one, row=rows.get(one.row.key, one.row)) for one in plan.runs)
+    runs = tuple(replace(run, row=rows.get(run.row.key, run.row)) for run in plan.runs)
     before = result_table(plan, collect(plan, out))
     plan = replace(plan, runs=runs)
     table = result_table(plan, collect(plan, out))
@@ -114,8 +114,8 @@ def test_classes_stand_at_their_frequency():
 def test_rows_of_a_chart_can_be_told_apart():
     groups = {f"row {number}": [[(1, 0.5), (2, 0.6)]] for number in range(16)}
     lines = curve_chart("", "AP", groups)["data"]
-    assert len({(one["line"]["color"], one["line"]["dash"]) for one in lines}) == 16
-    symbols = {(one["line"]["color"], one["marker"]["symbol"]) for one in lines}
+    assert len({(line["line"]["color"], line["line"]["dash"]) for line in lines}) == 16
+    symbols = {(line["line"]["color"], line["marker"]["symbol"]) for line in lines}
     assert len(symbols) == 16
 
 

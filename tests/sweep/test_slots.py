@@ -9,7 +9,10 @@ from ssod_mm.sweep.slots import gpu_numbers, make_slots
 
 def test_gpus_are_grouped():
     slots = make_slots(["0", "1", "2", "3", "4"], 2, None)
-    assert [one.environment["CUDA_VISIBLE_DEVICES"] for one in slots] == ["0,1", "2,3"]
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots] == [
+        "0,1",
+        "2,3",
+    ]
     assert slots[0].num_processes == 2
 
 
@@ -17,11 +20,11 @@ def test_trainings_share_gpus_and_each_gpu_gets_its_first_one_first(monkeypatch)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 12)
     slots = make_slots(["0", "3"], 1, None, runs_per_gpu=3)
-    gpus = [one.environment["CUDA_VISIBLE_DEVICES"] for one in slots]
+    gpus = [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots]
     assert gpus == ["0", "3", "0", "3", "0", "3"]
-    assert len({one.name for one in slots}) == 6
-    assert {one.environment["OMP_NUM_THREADS"] for one in slots} == {"2"}
-    assert {one.num_processes for one in slots} == {1}
+    assert len({slot.name for slot in slots}) == 6
+    assert {slot.environment["OMP_NUM_THREADS"] for slot in slots} == {"2"}
+    assert {slot.num_processes for slot in slots} == {1}
     alone = make_slots(["0"], 1, None)[0]
     assert alone.environment == {"CUDA_VISIBLE_DEVICES": "0"}
 

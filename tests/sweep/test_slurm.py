@@ -30,7 +30,7 @@ def starts(stage, out):
 def test_first_phases_come_first():
     plan = two_phase_plan(2)
     first, second = levels(plan)
-    assert {one.name for one in first} == {"first0", "first1"}
+    assert {job.name for job in first} == {"first0", "first1"}
     assert len(second) == 4
 
 

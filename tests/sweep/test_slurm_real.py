@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / "tests" / "slurm" / "one_node.sh"
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 DAEMONS = ("munged", "slurmctld", "slurmd")
-MISSING = [one for one in DAEMONS if not shutil.which(one, path=PATH)]
+MISSING = [daemon for daemon in DAEMONS if not shutil.which(daemon, path=PATH)]
 
 pytestmark = [
     pytest.mark.slow,
@@ -115,7 +115,7 @@ class SweepTool:
         return int(number)
 
     def folders(self) -> list[StageFolder]:
-        return [StageFolder(one, self.out) for one in self.plan.stages.values()]
+        return [StageFolder(stage, self.out) for stage in self.plan.stages.values()]
 
     def states(self) -> set[str]:
         return set(stage_states(self.plan, self.out, 2).values())

@@ -160,7 +160,7 @@ def test_two_trainings_at_a_time_with_two_cores(demo, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     assert len(demo.demo_slots(None)) == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4,7")
-    assert [one.name for one in demo.demo_slots(None)] == ["GPU 3", "GPU 4", "GPU 7"]
+    assert [slot.name for slot in demo.demo_slots(None)] == ["GPU 3", "GPU 4", "GPU 7"]
 
 
 def tiny_config(cfg, path):
@@ -216,7 +216,7 @@ def test_a_real_run_and_the_same_command_again(
     assert (out / "curves.png").is_file()
     assert (out / "report.html").is_file()
     records = [json.loads(path.read_text()) for path in out.glob("*/record.json")]
-    assert sorted(one["iterations"] for one in records) == [2, 2]
+    assert sorted(record["iterations"] for record in records) == [2, 2]
     log = (out / "log.txt").read_text()
     named = [line.split(": ")[1] for line in log.splitlines() if "log of " in line]
     assert len(named) == 2

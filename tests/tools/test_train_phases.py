@@ -79,11 +79,11 @@ def test_a_changed_teacher_has_a_folder_of_its_own():
 @pytest.mark.parametrize(("seed", "own"), [(0, 0), (1, 1), (5, 0)])
 def test_teachers_of_an_ensemble_differ_in_their_seed(seed, own):
     teachers, student = plan(f"{ABLATION}ensemble", seed=seed)
-    assert [one.work_dir.name for one in teachers] == [
+    assert [teacher.work_dir.name for teacher in teachers] == [
         "fold1-p2-seed0",
         "fold1-p2-seed1",
     ]
-    files = [str(one.checkpoint) for one in teachers]
+    files = [str(teacher.checkpoint) for teacher in teachers]
     assert options_of(student) == {
         "load_from": files[own],
         "model.teachers": f"[{','.join(files)}]",
