@@ -51,6 +51,8 @@ ALLOWED_PARTS = {
         "version",
     },
     "apis": {
+        "coco_json",
+        "formats",
         "cli",
         "sweep",
         "structures",

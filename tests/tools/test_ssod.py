@@ -109,8 +109,15 @@ def test_every_option_has_a_help_that_says_its_default(name, monkeypatch):
         for group in parser._action_groups
         for action in group._group_actions
     }
+    either_or = [
+        action
+        for group in parser._mutually_exclusive_groups
+        for action in group._group_actions
+        if group.required
+    ]
     for action in parser._actions:
-        if not action.option_strings or action.required or action.nargs == 0:
+        is_needed = action.required or action in either_or
+        if not action.option_strings or is_needed or action.nargs == 0:
             continue
         if action.help == argparse.SUPPRESS:
             continue
