@@ -6,10 +6,12 @@ import logging
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
+from ssod_mm.apis.step_costs import CountedOperations, Phases
 from ssod_mm.engine.folding import fold_frozen_norms
 from ssod_mm.engine.loss_hook import LossInfoHook
 from ssod_mm.engine.runtime import build_runner, resolve_config
@@ -73,6 +75,34 @@ def test_channels_last_changes_the_order_in_memory_and_no_number():
     assert is_channels_last(model) == {True}
     assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
     assert_same_step(step(model), expected)
+
+
+@pytest.mark.parametrize("sizes", [[(50, 70)] * 3, [(50, 70), (64, 40), (50, 70)]])
+def test_images_of_one_size_are_normalised_together_to_the_same_numbers(sizes):
+    model = build_semi_model()
+    generator = torch.Generator().manual_seed(0)
+
+    def preprocessed():
+        generator.manual_seed(0)
+        images = [
+            torch.randint(0, 256, (3, *size), generator=generator, dtype=torch.uint8)
+            for size in sizes
+        ]
+        samples = [DetDataSample(metainfo=dict(img_shape=size)) for size in sizes]
+        data = dict(inputs={"sup": images}, data_samples={"sup": samples})
+        data = model.data_preprocessor(data, True)
+        return data["inputs"]["sup"], data["data_samples"]["sup"]
+
+    expected, samples = preprocessed()
+    prepare_model(model, SpeedSettings())
+    with CountedOperations(phases := Phases()):
+        found, others = preprocessed()
+    assert torch.equal(found, expected)
+    assert found.shape == (3, 3, 64, 96)
+    assert [s.metainfo for s in others] == [s.metainfo for s in samples]
+    # 3 images are drawn; then 1 stack, and channels, float, mean, deviation, padding.
+    if len(set(sizes)) == 1:
+        assert phases.operations.total() <= 3 * 2 + 10
 
 
 def saved_bytes(call):
