@@ -38,9 +38,9 @@ class Stage:
         options: overrides, without the checkpoints to start from.
         fold: number of the label split.
         percent: labelled images in percent; None as the config has it.
-        seed: of the training.
+        seed: seed of the training.
         amp: precision, or None.
-        max_iters: length.
+        max_iters: number of iterations.
         teachers: ids of the stages that it starts from or is taught by, its start
             first.
         start_key: config key that takes the checkpoint of the start.
@@ -74,14 +74,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Run:
-    """One number of the table: a row on one split with one seed.
+    """A run whose result enters the table: a row on one split with one seed.
 
     Attributes:
         row: what is trained.
         percent: labelled images in percent.
         fold: number of the label split.
-        seed: of the training.
-        stages: ids in the order of the phases; the last one's results count.
+        seed: seed of the training.
+        stages: ids in the order of the phases; the results of the last count.
     """
 
     row: Row
@@ -114,8 +114,8 @@ class Plan:
         """Arguments of ``tools/train.py``.
 
         Args:
-            stage: one of the plan.
-            out: folder of the sweep.
+            stage: a stage of the plan.
+            out: output folder of the sweep.
         """
         options = dict(stage.options)
         starts = [
@@ -156,7 +156,7 @@ def plan_sweep(sweep: Sweep, check_files: bool = False) -> Plan:
 
 
 class _Planner:
-    """Gathers the stages of a sweep, the same one once."""
+    """Gathers the stages of a sweep; equal stages are one."""
 
     def __init__(self, sweep: Sweep, check_files: tuple[str, ...]) -> None:
         self.sweep = sweep

@@ -27,7 +27,7 @@ class RunResult:
 
     Attributes:
         run: from the plan.
-        records: of its stages, None where nothing was measured yet.
+        records: records of its stages; None where nothing was measured yet.
     """
 
     run: Run
@@ -35,12 +35,12 @@ class RunResult:
 
     @property
     def record(self) -> RunRecord | None:
-        """Of the last stage, if that has begun."""
+        """The record of the last stage, or None before it begins."""
         return self.records[-1]
 
     @property
     def is_finished(self) -> bool:
-        """Whether its number counts."""
+        """Whether the run is finished, so that its number counts."""
         return self.record is not None and self.record.is_finished
 
     def value(self, metric: str) -> float | None:
@@ -52,7 +52,7 @@ class RunResult:
 
     @property
     def model(self) -> str | None:
-        """Whose results count."""
+        """The model whose results count."""
         models = self.record.models if self.record else []
         wanted = self.run.row.model
         return wanted if wanted in models else (models[0] if models else None)
@@ -79,7 +79,7 @@ class RunResult:
 
     @property
     def first_record(self) -> RunRecord | None:
-        """Of the first phase, if there is one and it has begun."""
+        """The record of the first phase; None without one, or before it begins."""
         return self.records[0] if len(self.records) > 1 else None
 
     def _joined(self, first: Series, last: Series) -> Series:
@@ -96,8 +96,8 @@ def collect(plan: Plan, out: Path) -> list[RunResult]:
     """Read the records of a sweep; each file once.
 
     Args:
-        plan: of the sweep.
-        out: its folder.
+        plan: the sweep's trainings.
+        out: output folder of the sweep.
     """
     records = {
         stage_id: StageFolder(stage, out).record()

@@ -54,8 +54,8 @@ class Row:
             if it has one.
         teacher_options: overrides of the first phase.
         ratios: labelled images in percent; None where the config's data has no ratio.
-        model: whose results count; None for the teacher where there is one.
-        of: key of the method that an override changes; None of a method.
+        model: the model whose results count; None for the teacher where there is one.
+        of: key of the method that an override changes; None for a method.
         published: AP that the paper reports, in percent, by ratio.
         table: the paper's table that has it, such as "5"; "" where the file names none.
     """
@@ -78,12 +78,12 @@ class Sweep:
     """A sweep file.
 
     Attributes:
-        name: of the file.
+        name: name of the file.
         title: heading of table and report.
         rows: methods and overrides in the order of the file.
         ratios: columns of the table.
         folds: label splits of every cell.
-        seeds: of every fold.
+        seeds: seeds of every fold.
         baseline: key of the row that gains refer to, or None.
         metric: key of the validation result, without the model.
         amp: precision of all trainings; None for float32.
@@ -116,7 +116,7 @@ class Sweep:
             rows: keys, in any order; None for all, as of the others.
             ratios: labelled images in percent.
             folds: label splits.
-            seeds: of every fold.
+            seeds: seeds of every fold.
 
         Raises:
             ValueError: an unknown row, something named twice, ratios for data that has
@@ -279,7 +279,7 @@ def _row(
 ) -> Row:
     """A row that takes from ``base`` what it does not say itself.
 
-    Published numbers are not taken over: they are of one training.
+    Published numbers are not taken over, because they belong to one training.
     """
     _refuse_unknown(entry, _METHOD_KEYS, place)
     config = entry.get("config", base.config)
