@@ -37,7 +37,7 @@ launch() {
         export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
     fi
     # A mistake in the command is then one line, not one per process and a traceback.
-    "$python" "$tool" "$config" "$@" --check >/dev/null || exit $?
+    "$python" "$tool" "$config" "$@" --check-files >/dev/null || exit $?
     exec "$python" -m torch.distributed.run "${meeting[@]}" \
         --nproc-per-node "$processes" "$tool" "$config" --launcher pytorch "$@"
 }

@@ -8,12 +8,12 @@ then the student from it; the same command again goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from ssod_mm.cli.arguments import (
-    add_check_argument,
     add_config_arguments,
     add_launcher_argument,
     add_training_arguments,
@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
         "(default: train from the beginning)",
     )
     add_folder_arguments(parser)
-    add_check_argument(parser)
+    add_check_arguments(parser)
     add_trust_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
@@ -89,6 +89,26 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stop before a training."""
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="only check what a training would refuse: options, config, files, "
+        "classes, model, weights, and one batch",
+    )
+    parser.add_argument(
+        "--check-files",
+        action="store_true",
+        help="only check options, config and files, in a fraction of a second",
+    )
+    parser.add_argument(
+        "--before-first-phase",
+        action="store_true",
+        help="with --check: the checkpoint to continue from is not trained yet",
+    )
+
+
 def train_own_data(arguments: argparse.Namespace) -> int:
     """Train on a folder; the exit code.
 
@@ -108,7 +128,7 @@ def train_own_data(arguments: argparse.Namespace) -> int:
         given.pop("method") or METHOD,
         partial(print, flush=True),
         nproc=given.pop("nproc") or 1,
-        check=arguments.check,
+        check=arguments.check or arguments.check_files,
         amp=arguments.amp,
         auto_scale_lr=arguments.auto_scale_lr,
         **given,
@@ -122,8 +142,7 @@ def train_config(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: an option that is for a folder alone.
     """
-    from ssod_mm.apis.training import train, training_config
-    from ssod_mm.cli.data_files import check_class_counts
+    from ssod_mm.apis.training import check, train
 
     wrong = [key for key in OF_A_FOLDER if getattr(arguments, key) is not None]
     if wrong:
@@ -134,9 +153,16 @@ def train_config(arguments: argparse.Namespace) -> None:
         auto_scale_lr=arguments.auto_scale_lr,
         **config_overrides(arguments),
     )
-    if arguments.check:
-        check_class_counts(training_config(arguments.config, **options))
-        print(f"{arguments.config}: options, config and data files are in order")
+    if arguments.check or arguments.check_files:
+        if os.environ.get("RANK", "0") == "0":
+            said = check(
+                arguments.config,
+                only_files=arguments.check_files,
+                before_first_phase=arguments.before_first_phase,
+                trust_checkpoint=arguments.trust_checkpoint,
+                **options,
+            )
+            print(f"{arguments.config}: {said}")
         return
     train(
         arguments.config,

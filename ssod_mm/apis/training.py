@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from ssod_mm.cli.data_files import named_weights
+from ssod_mm.cli.data_files import check_class_counts, check_start, named_weights
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.reporting.records import RECORD_FILE, RunRecord, read_record
@@ -143,6 +143,7 @@ def train(
         cfg_options=cfg_options,
     )
     cfg.launcher = launcher
+    check_start(cfg)
     # Only now, so that a mistake in the command is reported at once.
     from ssod_mm.checkpoints import fetch_named, trust_checkpoints
     from ssod_mm.engine.runtime import build_runner
@@ -161,3 +162,42 @@ def train(
         next(iter(numbered_checkpoints(folder)), None),
         read_record(folder) if has_record else None,
     )
+
+
+def check(
+    config: str | Path,
+    *,
+    only_files: bool = False,
+    before_first_phase: bool = False,
+    trust_checkpoint: bool = False,
+    **options: Any,
+) -> str:
+    """Check all that a training would refuse before its first iteration.
+
+    First what can be seen without torch, then model, data sets, weights and a batch.
+
+    Args:
+        config: see :func:`train`.
+        only_files: look at options, config and files alone, without torch.
+        before_first_phase: the checkpoint that it continues from is not trained yet.
+        trust_checkpoint: see :func:`train`.
+        **options: of :func:`training_config`.
+
+    Returns:
+        What is in order.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        UserError: what the training would refuse, and the way out.
+    """
+    cfg = training_config(config, **options)
+    check_class_counts(cfg)
+    if not before_first_phase:
+        check_start(cfg)
+    if only_files:
+        return "options, config and data files are in order"
+    from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.engine.check_run import check_run
+
+    trust_checkpoints(trust_checkpoint)
+    return f"all is in order: {check_run(cfg, before_first_phase)}"

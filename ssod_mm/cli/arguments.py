@@ -153,6 +153,7 @@ def add_check_argument(parser: argparse.ArgumentParser) -> None:
     """Add the option that stops after the checks."""
     parser.add_argument(
         "--check",
+        "--check-files",
         action="store_true",
         help="only check options, config and data files, in a fraction of a second",
     )

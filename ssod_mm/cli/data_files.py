@@ -109,6 +109,20 @@ def check_data_files(cfg: Config, stages: tuple[str, ...]) -> None:
             check_weights(weights, key)
 
 
+def check_start(cfg: Config) -> None:
+    """Check that the checkpoint is there that a training begins from.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    start = cfg.get("load_from")
+    if start is not None and "://" not in str(start) and not Path(start).is_file():
+        raise FileNotFoundError(
+            f"there is no checkpoint {start} (load_from, continue_from, --resume); "
+            "tools/train_phases.py trains a teacher first"
+        )
+
+
 def named_weights(node: Any, key: str) -> Iterator[tuple[str, str]]:
     """Files, names and URLs of weights that the parts of a model begin with."""
     if isinstance(node, Mapping):

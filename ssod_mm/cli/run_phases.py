@@ -22,7 +22,7 @@ def train_phases(
     Args:
         phases: teachers first.
         nproc: processes of each, as of ``tools/dist_train.sh``.
-        check: whether only options and files are checked.
+        check: whether each is only checked, see :func:`ssod_mm.apis.training.check`.
         say: takes a line for the user.
 
     Returns:
@@ -34,15 +34,18 @@ def train_phases(
     phases = list(phases)
     for phase in phases:
         phase.check_record()
-    for phase in phases:
+    for number, phase in enumerate(phases):
         if phase.is_done:
             say(f"{phase.name}: done, {phase.checkpoint}")
             continue
         verb = "going on" if phase.is_begun else "training"
+        verb = "checking the training" if check else verb
         say(f"{phase.name}: {verb} in {phase.work_dir}")
         if not check and phase.record:
             phase.write_record()
-        code = subprocess.run(command_of(phase, nproc, check), check=False).returncode
+        follows = not all(earlier.is_done for earlier in phases[:number])
+        command = command_of(phase, nproc, check, follows)
+        code = subprocess.run(command, check=False).returncode
         if code:
             return code
         if not check and not phase.is_done:
@@ -53,13 +56,23 @@ def train_phases(
     return 0
 
 
-def command_of(phase: Phase, nproc: int, check: bool) -> list[str]:
-    """The command that trains a phase, or goes on with it."""
+def command_of(
+    phase: Phase, nproc: int, check: bool, follows: bool = False
+) -> list[str]:
+    """The command that trains a phase, or goes on with it, or checks it.
+
+    Args:
+        phase: the training.
+        nproc: its processes; a check is one.
+        check: whether it is only checked.
+        follows: whether a phase before it is still to be trained.
+    """
     config, *options = phase.arguments
     extra = ["--resume"] if phase.is_begun else []
-    extra += ["--check"] if check else []
+    if check:
+        extra += ["--check", *(["--before-first-phase"] if follows else [])]
     tools = tools_folder()
-    if nproc > 1:
+    if nproc > 1 and not check:
         start = ["bash", str(tools / "dist_train.sh"), config, str(nproc)]
     else:
         start = [sys.executable, str(tools / "train.py"), config]

@@ -123,9 +123,9 @@ def test_unknown_config_and_missing_split_are_one_line(data, tmp_path, capsys):
     )
 
 
-def test_check_ends_before_anything_is_built(config, tmp_path, capsys):
+def test_check_writes_nothing(config, tmp_path, capsys):
     call_tool("train", config, "--work-dir", tmp_path / "out", "--check")
-    assert "are in order" in capsys.readouterr().out
+    assert "all is in order: " in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
