@@ -165,7 +165,7 @@ class Settings:
         if cfg is not None and not isinstance(cfg, Mapping):
             raise UserError(f"{key} must be a dict of settings, not {cfg!r}.")
         cfg = dict(cfg or {})
-        known = [one.name for one in fields(cls)]
+        known = [setting.name for setting in fields(cls)]
         unknown = sorted(set(cfg) - set(known))
         if unknown:
             raise UserError(
@@ -184,11 +184,11 @@ class Settings:
         Raises:
             ValueError: for a value that its key may not have.
         """
-        for one in fields(self):
-            rule, value = one.metadata.get("rule"), getattr(self, one.name)
+        for setting in fields(self):
+            rule, value = setting.metadata.get("rule"), getattr(self, setting.name)
             if rule is not None and not rule.allows(value):
                 raise UserError(
-                    f"{key}.{one.name} must be {rule.wanted}, not {value!r}."
+                    f"{key}.{setting.name} must be {rule.wanted}, not {value!r}."
                 )
 
 

@@ -113,4 +113,4 @@ def where_true(
     rows = [torch.from_numpy(mask.numpy().nonzero()[0]) for mask in fetched]
     device = masks[0].device
     pairs = zip(instances, rows, strict=True)
-    return [one[index.to(device, non_blocking=True)] for one, index in pairs]
+    return [image[index.to(device, non_blocking=True)] for image, index in pairs]

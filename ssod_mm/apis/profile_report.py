@@ -98,8 +98,8 @@ def compared_configs(arguments: Namespace) -> tuple[Config, Config | None]:
     elif "against" in (arguments.variants or ()):
         raise UserError("--variants against needs --against CONFIG")
     if arguments.score_thr is not None:
-        for one in filter(None, (cfg, other)):
-            one.model.semi_train_cfg.score_thr = arguments.score_thr
+        for config in filter(None, (cfg, other)):
+            config.model.semi_train_cfg.score_thr = arguments.score_thr
     return cfg, other
 
 
@@ -173,25 +173,25 @@ def measured(
     """
     names = arguments.variants or [name for name in VARIANTS if name not in left_out]
     variants = {name: variant(name) for name in names}
-    for one in variants.values():  # warm up
-        for batch in one.batches[:2]:
-            one.step(batch)
-    steps = {name: one.step for name, one in variants.items()}
+    for variant_steps in variants.values():  # warm up
+        for batch in variant_steps.batches[:2]:
+            variant_steps.step(batch)
+    steps = {name: variant_steps.step for name, variant_steps in variants.items()}
     times = profile.alternating_seconds(steps, arguments.rounds)
     results: dict[str, dict[str, Any]] = {}
-    for name, one in variants.items():
-        found = dict(
+    for name, variant_steps in variants.items():
+        costs = dict(
             seconds=times[name],
             wall_ms=1e3 * statistics.median(times[name]),
-            host_ms=1e3 * profile.host_seconds(one.step, 5),
+            host_ms=1e3 * profile.host_seconds(variant_steps.step, 5),
         )
         if not arguments.no_phases:
-            found.update(one.look_closer())
+            costs.update(variant_steps.look_closer())
             for key in ("operations", "waits"):
-                found[key] = sum(cost[key] for cost in found["phases"].values())
-        if "busy_ms" in found:
-            found["busy"] = found["busy_ms"] / found["wall_ms"]
+                costs[key] = sum(cost[key] for cost in costs["phases"].values())
+        if "busy_ms" in costs:
+            costs["busy"] = costs["busy_ms"] / costs["wall_ms"]
         if not (arguments.no_memory or torch.cuda.is_available()):
-            found["peak_mib"] = fresh_process_mib(name)
-        results[name] = found
+            costs["peak_mib"] = fresh_process_mib(name)
+        results[name] = costs
     return results, next(iter(variants.values())).floor_ms()

@@ -321,7 +321,7 @@ def train_command(
 def option_text(value: Any) -> str:
     """A value as ``--cfg-options`` reads it."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"[{','.join(option_text(one) for one in value)}]"
+        return f"[{','.join(option_text(item) for item in value)}]"
     return str(value)
 
 
