@@ -103,7 +103,8 @@ def device_activity(step: Step, repeats: int) -> dict[str, Any]:
         wait_for_device()
     spans, by_name = [], defaultdict(lambda: [0.0, 0])
     for event in profiler.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA:
+        on_device = event.device_type == torch.autograd.DeviceType.CUDA
+        if on_device and not event.is_user_annotation:
             spans.append((event.time_range.start, event.time_range.end))
             by_name[event.name][0] += event.time_range.elapsed_us() / 1e3 / repeats
             by_name[event.name][1] += 1

@@ -51,10 +51,12 @@ class _Fetch:
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         self.names = list(outputs)
         self.plain = {k: v for k, v in outputs.items() if not isinstance(v, Tensor)}
+        tensors = [v for v in outputs.values() if isinstance(v, Tensor)]
+        on_gpu = [value.device for value in tensors if value.is_cuda]
+        device = on_gpu[0] if on_gpu else torch.device("cpu")
         waiting = [
-            value.detach().float().reshape(())
-            for name, value in outputs.items()
-            if name not in self.plain
+            value.detach().to(device, torch.float32, non_blocking=True).reshape(())
+            for value in tensors
         ]
         self.event = None
         self.copied = torch.stack(waiting) if waiting else torch.zeros(0)
