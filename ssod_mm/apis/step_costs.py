@@ -46,7 +46,7 @@ def call_site() -> tuple[str, str] | None:
             return None
         for package in _PACKAGES:
             _, found, rest = path.rpartition(f"/{package}/")
-            if not found or rest in ("apis/step_costs.py", "apis/profile.py"):
+            if not found or rest.startswith("apis/"):
                 continue
             place = f"{package}/{rest}:{frame.f_lineno}"
             inner = inner or place

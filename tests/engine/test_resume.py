@@ -15,8 +15,13 @@ from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised
 
 
 def mixing_mean_teacher_cfg(root, max_iters):
-    """The mean teacher with one labelled and four unlabelled images, mixed up."""
+    """The mean teacher with one labelled and four unlabelled images, mixed up.
+
+    Its batch norm is frozen, and so folded into convolutions.
+    """
     cfg = tiny_mean_teacher_cfg(root, max_iters, batch_size=5)
+    frozen = dict(norm_cfg=dict(type="BN"), norm_eval=True)
+    cfg["model"]["detector"]["backbone"].update(frozen)
     cfg["train_dataloader"]["sampler"]["source_ratio"] = [1, 4]
     cfg["model"]["mixing"] = dict(pseudo_mixup=0.5, pseudo_mosaic=0.5)
     return cfg
