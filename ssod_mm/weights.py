@@ -27,7 +27,7 @@ class Weights:
 
     Attributes:
         url: where the file is fetched.
-        licence: of the weights, and whose they are.
+        licence: licence of the weights, and whose they are.
         aliases: names of the same file in mmengine's lists.
     """
 

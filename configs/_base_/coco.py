@@ -29,7 +29,7 @@ unlabelled = dict(
     filter_cfg=dict(filter_empty_gt=False),
     pipeline="unlabelled",
 )
-# The true boxes of the unlabelled images: read by the hooks on pseudo labels alone.
+# True boxes of the unlabelled images. Only the hooks on pseudo labels read them.
 hidden_ann_file = (
     "{data_root}/annotations/semi/instances_train{year}.{fold}@{percent}-hidden.json"
 )

@@ -135,7 +135,7 @@ detector = dict(
     ),
 )
 
-# Box sides as intervals: the certainty-aware method.
+# The certainty-aware method has box sides as intervals.
 interval_head = dict(
     box_head,
     type="IntervalBBoxHead",
@@ -145,7 +145,7 @@ interval_head = dict(
     bbox_coder=None,
     loss_bbox=None,
 )
-# Gaussian boxes: LER and PRC.
+# LER and PRC have Gaussian boxes.
 gaussian_head = dict(
     box_head,
     type="GaussianBBoxHead",
@@ -153,7 +153,7 @@ gaussian_head = dict(
     # The loss of pseudo labels; true boxes train the KL loss.
     loss_bbox=dict(type="SmoothL1Loss", beta=1.0, loss_weight=1.0),
 )
-# RoIs classified by sigmoid focal loss: DTG.
+# DTG classifies RoIs by sigmoid focal loss.
 focal_head = dict(
     box_head,
     loss_cls=dict(type="FocalRoILoss", gamma=2.0, alpha=0.25),

@@ -55,7 +55,7 @@ detector = dict(
     ),
 )
 
-# As Faster R-CNN, at half the rate.
+# The schedule is that of Faster R-CNN, at half the rate.
 lr_steps = [2 / 3, 8 / 9]  # of max_iters
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=500),

@@ -40,7 +40,7 @@ unlabelled = dict(
     filter_cfg=dict(filter_empty_gt=False),
     pipeline="unlabelled",
 )
-# The true boxes of the unlabelled images: read by the hooks on pseudo labels alone.
+# True boxes of the unlabelled images. Only the hooks on pseudo labels read them.
 hidden_ann_file = (
     "{data_root}/annotations/semi/instances_train.{fold}@{percent}-hidden.json"
 )
@@ -65,8 +65,8 @@ val_evaluator = dict(
     metric="bbox",
 )
 
-# A teacher of few labels is unsure of most objects. A candidate inside an ignored box
-# is neither taught nor background: IgnoringMaxIoUAssigner.
+# A teacher that was trained on few labels is unsure of most objects. Candidates inside
+# its unsure boxes are neither objects nor background (IgnoringMaxIoUAssigner).
 box_head = dict(
     type="Shared2FCBBoxHead",
     in_channels=96,
@@ -191,11 +191,12 @@ detector = dict(
 
 # Box heads for few labels, laid over the detector's:
 #     _base_.detector.roi_head.bbox_head = _base_.interval_head
-# Few boxes: the paper's 30 intervals are not learnt from a few hundred of them (AP75 3
-# in place of 6). Seven are, with offsets that count; of an odd number the middle one
-# holds the sides that are in place already. Neighbouring intervals are about as
-# probable: the mean of their places is taken. Certainty learnt from 45 images says next
-# to nothing of the IoU (rank correlation 0.08): ranking by p * v costs 0.9 AP.
+# A few hundred boxes are too few to learn the paper's 30 intervals: AP75 is 3 instead
+# of 6. Seven intervals can be learnt if their offsets count. With an odd number the
+# middle interval holds the sides that are already in place. Neighbouring intervals have
+# about the same probability, so the head takes the mean of their places. Certainty that
+# was learnt from 45 images says almost nothing about the IoU (rank correlation 0.08),
+# and ranking by p * v costs 0.9 AP.
 interval_head = dict(
     box_head,
     type="IntervalBBoxHead",
@@ -204,14 +205,15 @@ interval_head = dict(
     reg_beta=0.1,
     reg_weight=2.0,
     score_factor="p",
-    # Of the plain head; this one has its own.
+    # These belong to the plain head; the interval head replaces them.
     bbox_coder=None,
     loss_bbox=None,
 )
-# Few boxes are soon learnt by heart: variances shrink, and the loss, e^4 as steep then,
-# follows their noise. Held within a factor of e: AP of 45 images of the aquarium 9.4,
-# not 7.8; a bound above alone does nothing (7.9). The KL loss counts a quarter: so were
-# these settings chosen and measured.
+# A detector soon learns few boxes by heart. Its variances then shrink, the loss becomes
+# up to e^4 times as steep, and training follows noise. Holding the variances within a
+# factor of e gives 9.4 AP on 45 images of the aquarium instead of 7.8; bounding only
+# large variances gives 7.9. The KL loss has weight 0.25, with which these settings were
+# chosen and measured.
 gaussian_head = dict(
     box_head,
     type="GaussianBBoxHead",
@@ -221,10 +223,11 @@ gaussian_head = dict(
     # The loss of pseudo labels; true boxes train the KL loss.
     loss_bbox=dict(type="SmoothL1Loss", beta=1.0, loss_weight=1.0),
 )
-# Of few labels a batch has few foreground candidates at first: divided by their number,
-# the background's gradient is ten times a softmax head's, and clipped. Divided by all
-# candidates, with a weight that makes it the same where a quarter is foreground. From a
-# first probability of 0.01 such a head lags behind a softmax one for hundreds of steps.
+# With few labels, early batches contain few foreground candidates. Dividing the loss by
+# that small number makes the background gradient about ten times larger than a softmax
+# head's, so gradient clipping dominates training. This head divides by all candidates;
+# the weight makes both the same where a quarter is foreground. If its probabilities
+# start at 0.01, it lags behind a softmax head for hundreds of steps.
 focal_head = dict(
     box_head,
     loss_cls=dict(type="FocalRoILoss", norm="all", loss_weight=4.0),
@@ -246,7 +249,7 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=1e-4),
     clip_grad=dict(max_norm=10.0, norm_type=2),
 )
-# With `continue_from`: a quarter of the rate.
+# A run with `continue_from` trains at a quarter of the rate.
 second_phase = {
     "optim_wrapper.optimizer.lr": 0.0025,
     "param_scheduler.0.start_factor": 0.1,

@@ -29,7 +29,7 @@ unlabelled = dict(
     filter_cfg=dict(filter_empty_gt=False),
     pipeline="unlabelled",
 )
-# The true boxes of the unlabelled images: read by the hooks on pseudo labels alone.
+# True boxes of the unlabelled images. Only the hooks on pseudo labels read them.
 hidden_ann_file = (
     "{data_root}/annotations/semi/instances_train.{fold}@{percent}-hidden.json"
 )
@@ -54,8 +54,8 @@ val_evaluator = dict(
     metric="bbox",
 )
 
-# A teacher of few labels is unsure of most objects. A candidate inside an ignored box
-# is neither taught nor background: IgnoringMaxIoUAssigner.
+# A teacher that was trained on few labels is unsure of most objects. Candidates inside
+# its unsure boxes are neither objects nor background (IgnoringMaxIoUAssigner).
 box_head = dict(
     type="Shared2FCBBoxHead",
     in_channels=64,
@@ -253,19 +253,20 @@ retinanet = dict(
 
 # Box heads, laid over that of `detector`:
 #     _base_.detector.roi_head.bbox_head = _base_.interval_head
-# From few labels neighbouring intervals are about as probable: the same weights have 2
-# AP and 3 AP75 more with the mean of their places than with the most probable one's.
+# With few labels neighbouring intervals have about the same probability. The mean of
+# their places gives the same weights 2 AP and 3 AP75 more than the most probable place.
 interval_head = dict(
     box_head,
     type="IntervalBBoxHead",
     num_intervals=30,
     decode="expected",
     score_factor="p*v",
-    # Of the plain head; this one has its own.
+    # These belong to the plain head; the interval head replaces them.
     bbox_coder=None,
     loss_bbox=None,
 )
-# Variances held within a factor of e: AP of 50 images 17.1, not 15.0 (see `folder.py`).
+# Holding the variances within a factor of e gives 17.1 AP on 50 images instead of 15.0
+# (see `folder.py`).
 gaussian_head = dict(
     box_head,
     type="GaussianBBoxHead",
@@ -291,5 +292,5 @@ optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0, norm_type=2),
 )
-# With `continue_from`: a tenth of the rate for the last quarter.
+# A run with `continue_from` trains its last quarter at a tenth of the rate.
 second_phase = {"param_scheduler.0.end": 20, "lr_steps": [3 / 4]}

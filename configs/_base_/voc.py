@@ -40,7 +40,7 @@ coco20 = dict(
     filter_cfg=dict(filter_empty_gt=False),
     pipeline="unlabelled",
 )
-# The true boxes of the unlabelled images: read by the hooks on pseudo labels alone.
+# True boxes of the unlabelled images. Only the hooks on pseudo labels read them.
 hidden_ann_file = "{data_root}/annotations/voc12_trainval.json"
 
 val_dataloader = dict(

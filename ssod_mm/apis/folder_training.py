@@ -95,7 +95,7 @@ def plan_folder(
         iters: iterations of teacher and student; None for the sweep's.
         fold: number of the label split; None for 1.
         percent: labelled images in percent; None for the sweep's.
-        seed: of data order and training; None for 0.
+        seed: seed of data order and training; None for 0.
         work_dir: output folder; by default
             ``work_dirs/<folder>/<config>/fold<k>-p<percent>-seed<s>``.
         amp: mixed precision, see :func:`ssod_mm.apis.train`.
@@ -195,7 +195,7 @@ def train_folder(
         say: takes a line for the user.
         nproc: processes of each training.
         check: whether only options and files are checked.
-        **options: of :func:`plan_folder`.
+        **options: options of :func:`plan_folder`.
 
     Returns:
         The exit code of the training that failed, or 0.

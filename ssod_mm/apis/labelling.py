@@ -73,7 +73,7 @@ def label_folder(
     """Let a model label the images of a folder.
 
     Args:
-        folder: of the images, in any subfolders.
+        folder: folder of the images, in any subfolders.
         run: output folder of a training, or one of the checkpoints in it.
         out: json file; None for ``work_dirs/labels/<folder>.json``.
         which: "teacher" or "student"; None for the one that the run evaluates.
@@ -137,7 +137,7 @@ def merge_labels(
     Args:
         corrected: COCO json, as a labelling tool exports it: images are known by their
             file names, classes by their names.
-        folder: of the images.
+        folder: folder of the images.
         data: the data folder; its ``annotations/instances_train.json`` is replaced.
 
     Raises:

@@ -26,7 +26,7 @@ class SweepResult:
         table: rows, label ratios and differences to the baseline; printing the whole
             result shows it.
         runs: every run with its records.
-        states: of every training by name: "finished", "running", "waiting",
+        states: state of every training by name: "finished", "running", "waiting",
             "interrupted", "failed" or "blocked".
         out: the sweep's folder.
     """
@@ -67,7 +67,7 @@ def sweep(
         rows: keys of some of its rows; None for what the file says, as of the others.
         ratios: labelled images in percent.
         folds: numbers of the label splits, from 1.
-        seeds: of every split.
+        seeds: seeds of every split.
         out: folder; by default ``work_dirs/sweeps/<name>``.
         train: False only reads what there is.
         gpus: numbers of the GPUs, such as ``"0,1,2"``; None for all there are.

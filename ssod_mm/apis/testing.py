@@ -35,7 +35,7 @@ def evaluation_config(
         which: whose predictions count.
         fold: number of the label split.
         percent: labelled images in percent.
-        seed: of the run.
+        seed: seed of the run.
         work_dir: output folder.
         cfg_options: dotted keys and their new values.
 
@@ -129,7 +129,7 @@ def test(
         out: json file for the results.
         fold: number of the label split; None for the config's, as of the others.
         percent: labelled images in percent.
-        seed: of the run.
+        seed: seed of the run.
         work_dir: folder for the log.
         cfg_options: dotted keys and their new values, such as ``{"data_root": "X"}``.
         launcher: how several processes were started.

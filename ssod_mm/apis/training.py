@@ -60,7 +60,7 @@ def training_config(
         config: see :func:`train`, as the others.
         fold: number of the label split.
         percent: labelled images in percent.
-        seed: of data order and training.
+        seed: seed of data order and training.
         work_dir: output folder.
         amp: mixed precision.
         resume: what to go on from.
@@ -108,7 +108,7 @@ def train(
         fold: number of the label split, from 1; None for the config's, as of the
             others.
         percent: labelled images in percent.
-        seed: of data order and training.
+        seed: seed of data order and training.
         work_dir: output folder; by default
             ``work_dirs/<config>/fold<k>-p<percent>-seed<s>``.
         amp: mixed precision: ``"bf16"``, ``"fp16"``, or True for fp16 on CUDA and bf16
@@ -181,7 +181,7 @@ def check(
         only_files: look at options, config and files alone, without torch.
         before_first_phase: the checkpoint that it continues from is not trained yet.
         trust_checkpoint: see :func:`train`.
-        **options: of :func:`training_config`.
+        **options: options of :func:`training_config`.
 
     Returns:
         What is in order.
