@@ -123,6 +123,7 @@ class Variant:
             runner.model.teacher.load_state_dict(runner.model.student.state_dict())
         if boxes is not None and not checkpoint:
             calibrate(runner.model, copy.deepcopy(batches[0]), boxes)
+        runner._load_from = checkpoint or "none"  # a frozen teacher wants to know
         runner._train_loop = runner.build_train_loop(runner._train_loop)
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         for moment in ("before_run", "before_train", "before_train_epoch"):
