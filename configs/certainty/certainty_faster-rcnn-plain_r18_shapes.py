@@ -3,8 +3,8 @@
 Command: python tools/train.py
          certainty/certainty_faster-rcnn-plain_r18_shapes.py
 Data:    python tools/make_shapes.py --out data/shapes
-The two phases in one run: the burn-in trains the teacher, which is frozen at its end.
-Apart, the first one as long as you like: the same with tools/train_phases.py.
+One run trains both phases: the burn-in trains the teacher, which is frozen at its end.
+To train them apart, with a first phase of any length, use tools/train_phases.py.
 """
 
 _base_ = [
