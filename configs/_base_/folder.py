@@ -16,6 +16,10 @@ data_root = "data/my_dataset"
 num_classes = None  # as many as the json has
 percent = 10
 pretrained = None
+sizes = None  # "proposed": views and anchors from the sizes of the labelled boxes
+max_pixels = (
+    304 * 228
+)  # bound on a view for that; a step takes as long as it has pixels
 
 # Soft Teacher's views for small images: 304 x 228 on average.
 views = dict(

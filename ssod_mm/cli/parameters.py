@@ -11,6 +11,8 @@ A config says each of these things once, at its top::
     pretrained                weights of the backbone; None trains it from the start
     continue_from             checkpoint of a first phase; ``second_phase`` then holds
     views                     what is drawn of an image, see :mod:`ssod_mm.cli.views`
+    sizes                     "proposed" fits ``views.scale`` and anchors to the boxes,
+                              within ``max_pixels``, see :mod:`ssod_mm.formats.sizes`
 
 So a config that inherits another one, a row of a sweep and ``--cfg-options`` change
 them in one line, and all that depends on them follows. The keys that are of no use
@@ -32,6 +34,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
 from ssod_mm.cli.data_files import labelled_ann_file, use_converted_data
+from ssod_mm.cli.data_sizes import set_sizes
 from ssod_mm.cli.views import view_pipelines
 from ssod_mm.errors import UserError
 from ssod_mm.settings import number_rule
@@ -42,8 +45,8 @@ DOCUMENTED_VARIABLES = ("DATA_ROOT", "COCO_ROOT", "NUM_CLASSES", "PRETRAINED")
 PARAMETERS = frozenset(
     {
         *("coco_root", "continue_from", "data_root", "fold", "lr_steps", "max_iters"),
-        *("num_classes", "percent", "pretrained", "second_phase", "seed", "views"),
-        "year",
+        *("max_pixels", "num_classes", "percent", "pretrained", "second_phase"),
+        *("seed", "sizes", "views", "year"),
     }
 )
 """Keys that are used up here, but for the data root, the split and the seed."""
@@ -111,13 +114,14 @@ def fill_parameters(cfg: Config) -> None:
         _keep(cfg, RUN_KEYS | PARAMETERS)
     _take_up_first_phase(cfg)
     _set_length(cfg)
-    _set_views(cfg)
     _use_validation_for_test(cfg)
     _share_the_preprocessor(cfg)
     _complete_hooks(cfg)
     _train_from_the_start(cfg)
     _fill_placeholders(cfg)
     use_converted_data(cfg)
+    set_sizes(cfg)
+    _set_views(cfg)
     _set_num_classes(cfg)
     if cfg.filename:
         _keep(cfg, RUN_KEYS)

@@ -22,7 +22,9 @@ from ssod_mm.cli.resolve import merge_options, resolve_config
 from ssod_mm.cli.run_folders import numbered_checkpoints
 from ssod_mm.errors import UserError
 
-SHARED = ("data_root", "coco_root", "num_classes", "pretrained")
+SHARED = (
+    *("data_root", "coco_root", "num_classes", "pretrained", "sizes", "max_pixels"),
+)
 """Options of a student that its teacher needs too."""
 RECORD = "phase.json"
 _NETWORKS = ("backbone", "neck", "rpn_head", "roi_head")
