@@ -14,7 +14,8 @@ from mmengine.logging import print_log
 from ssod_mm.coco_json import read_coco_json
 from ssod_mm.data.datasets import SkipGuardMixin
 from ssod_mm.errors import UserError
-from ssod_mm.formats.images import EXTENSIONS, file_names, image_size
+from ssod_mm.formats.image_sizes import image_sizes
+from ssod_mm.formats.images import EXTENSIONS, file_names
 
 
 @DATASETS.register_module()
@@ -33,8 +34,9 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
             folder, or a COCO json (its images), or a text file of one name a line;
             the files relative to ``data_root``.
         read_sizes: whether ``height`` and ``width`` are read from all files when the
-            set is built (needed by aspect-grouped sampling); files whose head cannot
-            be read are left out.
+            set is built (needed by aspect-grouped sampling), those of many images
+            once, see :func:`ssod_mm.formats.image_sizes.image_sizes`; files whose head
+            cannot be read are left out.
         **kwargs: as in mmdet's ``BaseDetDataset``: ``data_root``,
             ``data_prefix=dict(img=...)``, ``pipeline`` ...
 
@@ -136,18 +138,18 @@ class ImageFolderDataset(SkipGuardMixin, BaseDetDataset):
         return {line.strip() for line in lines if line.strip()}
 
     def _with_sizes(self, items: list[dict]) -> list[dict]:
+        sizes = image_sizes(self.folder, [item["img_id"] for item in items])
         sized = []
         for item in items:
-            try:
-                height, width = image_size(item["img_path"])
-            except Exception as error:  # PIL raises many kinds on broken heads
+            size = sizes[item["img_id"]]
+            if isinstance(size, str):
                 print_log(
-                    f"left out {item['img_path']}: {error}",
+                    f"left out {item['img_path']}: {size}",
                     logger="current",
                     level=logging.WARNING,
                 )
                 continue
-            sized.append({**item, "height": height, "width": width})
+            sized.append({**item, "height": size[0], "width": size[1]})
         if not sized:
             raise UserError(
                 f"image folder {self.folder}: none of its {len(items)} files is a "

@@ -15,18 +15,16 @@ run reads stays where it is.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from ssod_mm.durable import write_durably
 from ssod_mm.errors import UserError
+from ssod_mm.formats.cache import alone, caches, writable_cache
 from ssod_mm.formats.coco import plan_coco
 from ssod_mm.formats.collect import TRAIN, UNLABELLED, VAL, Documents, Plan, say
 from ssod_mm.formats.images import EXTENSIONS, file_names
@@ -36,7 +34,6 @@ from ssod_mm.formats.yolo import plan_yolo
 TRAIN_JSON = Path("annotations", "instances_train.json")
 VAL_JSON = Path("annotations", "instances_val.json")
 UNLABELLED_JSON = Path("annotations", "instances_unlabelled.json")
-CACHE = ".ssod_mm"
 VERSION = "1"
 """Of the conversion; part of the fingerprint."""
 _TEXTS = (".txt", ".yaml", ".yml", ".names")
@@ -139,11 +136,11 @@ def converted(plan: Plan) -> Path:
         UserError: a file of the source is wrong.
     """
     code, name = fingerprint(plan), plan.root.name or "data"
-    for cache in _caches(plan.root):
+    for cache in caches(plan.root):
         if (cache / code / name).is_dir():
             return cache / code / name
-    cache = _writable_cache(plan.root)
-    with _alone(cache):
+    cache = writable_cache(plan.root)
+    with alone(cache):
         if not (cache / code / name).is_dir():
             _convert(plan, cache, code, name)
     return cache / code / name
@@ -189,40 +186,3 @@ def _summary(plan: Plan, documents: Documents, folder: Path) -> str:
         f"{plan.root} ({plan.kind}): {'; '.join(counts)}; {classes} classes; converted "
         f"to {folder}"
     )
-
-
-def _caches(root: Path) -> tuple[Path, Path]:
-    """Where a converted folder may lie: in the data folder, or the user's cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    code = hashlib.sha256(str(root).encode()).hexdigest()[:8]
-    return root / CACHE, Path(home).expanduser() / "ssod_mm" / "data" / code
-
-
-def _writable_cache(root: Path) -> Path:
-    """The first cache folder that can be written to.
-
-    Raises:
-        UserError: none can.
-    """
-    for cache in _caches(root):
-        with contextlib.suppress(OSError):
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=cache):
-                return cache
-    places = " nor ".join(map(str, _caches(root)))
-    raise UserError(
-        f"the converted annotations of {root} can be written neither to {places}: set "
-        "XDG_CACHE_HOME to a folder of yours"
-    )
-
-
-@contextlib.contextmanager
-def _alone(cache: Path) -> Iterator[None]:
-    """Let other processes wait, where the file system has locks.
-
-    Without them each converts, and the first result stays.
-    """
-    with (cache / ".lock").open("w") as file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssod_mm.errors import UserError
-from ssod_mm.formats import collect, convert
+from ssod_mm.formats import cache, collect, convert
 from ssod_mm.formats.collect import held_out, part_word
 from ssod_mm.formats.convert import coco_folder, coco_folder_or_none
 from ssod_mm.formats.voc_xml import read_voc_xml
@@ -91,7 +91,7 @@ class TestSameBoxesInEveryFormat:
         root = make_tiny_coco(tmp_path / "coco", 2)
         assert coco_folder(root) == root
         assert coco_folder_or_none(root) is None
-        assert not (root / convert.CACHE).exists()
+        assert not (root / cache.CACHE).exists()
 
     def test_roboflows_coco_export(self, tmp_path):
         tiny = make_tiny_coco(tmp_path / "coco", 4)
@@ -329,7 +329,7 @@ class TestFaults:
         assert message in found
         assert str(root) in found
         assert "\n" not in found or "yaml" in message
-        assert not list(root.glob(f"{convert.CACHE}/*/fruit"))
+        assert not list(root.glob(f"{cache.CACHE}/*/fruit"))
 
     def test_all_faults_are_shown(self, tmp_path, said):
         root = write_yolo(tmp_path / "fruit")
@@ -408,7 +408,7 @@ class TestCache:
     def test_converted_once(self, tmp_path, said):
         root = write_yolo(tmp_path / "fruit")
         folder = coco_folder(root)
-        assert folder.parent.parent == root / convert.CACHE
+        assert folder.parent.parent == root / cache.CACHE
         assert folder.name == "fruit"
         num_said = len(said)
         before = (folder / convert.TRAIN_JSON).stat()
@@ -447,7 +447,7 @@ class TestCache:
 
     def test_a_folder_that_cannot_be_written_to(self, tmp_path):
         root = write_yolo(tmp_path / "fruit")
-        (root / convert.CACHE).write_text("")  # root may write everywhere: no folder
+        (root / cache.CACHE).write_text("")  # root may write everywhere: no folder
         folder = coco_folder(root)
         assert folder.is_relative_to(os.environ["XDG_CACHE_HOME"])
         assert set(read_back(folder)) == set(BOXES)
@@ -455,7 +455,7 @@ class TestCache:
 
     def test_no_place_to_write(self, tmp_path, monkeypatch):
         root = write_yolo(tmp_path / "fruit")
-        (root / convert.CACHE).write_text("")
+        (root / cache.CACHE).write_text("")
         monkeypatch.setenv("XDG_CACHE_HOME", str(root / "data.yaml"))
         assert "set XDG_CACHE_HOME to a folder of yours" in refused(root)
 
@@ -470,7 +470,7 @@ class TestCache:
         monkeypatch.setattr(convert.os, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
             coco_folder(root)
-        assert [p.name for p in (root / convert.CACHE).iterdir()] == [".lock"]
+        assert [p.name for p in (root / cache.CACHE).iterdir()] == [".lock"]
         monkeypatch.undo()
         assert set(read_back(coco_folder(root))) == set(BOXES)
 

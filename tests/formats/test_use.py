@@ -13,7 +13,8 @@ from ssod_mm.cli.own_data import read_own_data
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.cli.tool_files import tools_folder
 from ssod_mm.data.datasets import CocoSemiDataset
-from ssod_mm.formats.convert import CACHE, coco_folder
+from ssod_mm.formats.cache import CACHE
+from ssod_mm.formats.convert import coco_folder
 from tests.formats.folders import BOXES, write_text, write_voc, write_yolo
 from tests.helpers import make_tiny_coco, tiny_supervised_cfg
 
