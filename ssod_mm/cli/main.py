@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import os
 import sys
 
 from ssod_mm.cli.errors import EXIT_CODE
@@ -32,6 +33,8 @@ COMMANDS = {
 def main() -> None:
     """Run a subcommand, or list them."""
     name, *words = sys.argv[1:] or ["--help"]
+    # dist_train.sh starts this Python, also where its environment is not activated.
+    os.environ.setdefault("PYTHON", sys.executable)
     tools = tools_folder()
     files = {key: tools / f"{tool}.py" for key, tool in COMMANDS.items()}
     files = {key: file for key, file in files.items() if file.is_file()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -134,7 +135,9 @@ def test_the_variants_of_a_profile():
 
 def test_the_list_of_commands(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["ssod"])
+    monkeypatch.setattr("os.environ", {})
     ssod.main()
+    assert os.environ["PYTHON"] == sys.executable  # for dist_train.sh
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[0] for line in lines] == COMMANDS
     assert all(len(line.split()) > 3 for line in lines)
