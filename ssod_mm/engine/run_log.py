@@ -29,6 +29,8 @@ _NO_NEWS = (
     "LR is set based on batch size",  # build_runner says it
     "Checkpoints will be saved to",  # the output folder
     "Exp name: ",
+    "Evaluating bbox...",  # the results follow by name
+    "bbox_mAP_copypaste: ",
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias of',
 )
