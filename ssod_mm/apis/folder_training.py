@@ -23,6 +23,7 @@ from ssod_mm.cli.phases import Phase, plan_phases, train_command
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.cli.tool_files import tools_folder
 from ssod_mm.errors import UserError
+from ssod_mm.formats.sizes import proposal_for
 from ssod_mm.sweep.spec import Row, load_sweep
 from ssod_mm.sweep.targets import load_target
 
@@ -213,6 +214,9 @@ def train_folder(
             say(f"in order, but {data.split_file(*split)}: training makes it")
             return 0
         make_split(data, *split, say)
+    labels = data.train_json if split is None else data.split_file(*split)
+    if "sizes" not in (options.get("cfg_options") or {}) and labels.is_file():
+        say(f"{proposal_for(labels)}; --cfg-options sizes=proposed takes them")
     code = train_phases(phases, nproc, check, say)
     if not code and not check:
         say(f"checkpoint: {phases[-1].checkpoint}")

@@ -14,7 +14,6 @@ from ssod_mm.errors import UserError
 from ssod_mm.settings import number_rule
 
 _COUNT = number_rule("whole number", at_least=1)
-_STRIDES = (8, 16, 32, 64)
 
 
 def set_sizes(cfg: Config) -> None:
@@ -40,10 +39,10 @@ def set_sizes(cfg: Config) -> None:
     named = labelled_ann_file(cfg)
     if named is None or not Path(named[0]).is_file():
         return
-    from ssod_mm.formats.sizes import proposal_for
+    from ssod_mm.formats.sizes import STRIDES, proposal_for
 
     grids = list(_anchor_grids(cfg.get("model") or {}))
-    strides = [int(s) for s in grids[0]["strides"]] if grids else _STRIDES
+    strides = [int(s) for s in grids[0]["strides"]] if grids else STRIDES
     proposal = proposal_for(named[0], strides, cfg.max_pixels)
     cfg.views.scale = cfg.views.test_scale = proposal.view
     for grid in grids:

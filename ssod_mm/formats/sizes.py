@@ -13,6 +13,8 @@ from ssod_mm.errors import UserError
 
 SMALL_BOX_PX = 16
 """Size at which a box is well seen: twice the smallest stride of the detectors here."""
+STRIDES, MAX_PIXELS = (8, 16, 32, 64), 304 * 228
+"""Of the configs for folders."""
 MOST_BOXES = 5000
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 _MULTIPLE = 4
@@ -63,7 +65,7 @@ def propose_sizes(
     boxes: Sequence[tuple[float, float, int]],
     strides: Sequence[int],
     ratios: Sequence[float] = (0.5, 1.0, 2.0),
-    max_pixels: int = 304 * 228,
+    max_pixels: int = MAX_PIXELS,
 ) -> Proposal:
     """Size of the views and scale of the anchors.
 
@@ -152,7 +154,11 @@ def _rounded(side: float) -> int:
     return max(1, round(side / _MULTIPLE)) * _MULTIPLE
 
 
-def proposal_for(path: str | Path, strides: Sequence[int], max_pixels: int) -> Proposal:
+def proposal_for(
+    path: str | Path,
+    strides: Sequence[int] = STRIDES,
+    max_pixels: int = MAX_PIXELS,
+) -> Proposal:
     """Sizes for the data of a COCO json; crowds do not count.
 
     Of more than ``MOST_BOXES`` boxes every n-th says enough.

@@ -39,6 +39,18 @@ def test_a_check_of_a_method_on_a_folder(yolo, monkeypatch, tmp_path):
     assert "instances_train.1@50.json: training makes it" in said[-1]
 
 
+def test_the_sizes_that_suit_are_said(yolo, monkeypatch):
+    monkeypatch.setattr("ssod_mm.cli.run_phases.train_phases", lambda *_: 1)
+    said = []
+    train_folder(yolo, "supervised", said.append, percent=100)
+    assert said[-1].startswith("sizes from 3 boxes in images of ")
+    assert said[-1].endswith("; --cfg-options sizes=proposed takes them")
+    train_folder(
+        yolo, "supervised", said.append, percent=100, cfg_options={"sizes": "proposed"}
+    )
+    assert sum(line.startswith("sizes") for line in said) == 1
+
+
 def test_all_labels_and_the_images_of_the_folder_without_labels(yolo):
     (yolo / "labels" / "train" / "b.txt").unlink()
     data = read_own_data(yolo)
