@@ -18,7 +18,7 @@ CACHE = ".ssod_mm"
 def caches(root: Path) -> tuple[Path, Path]:
     """Where a converted folder may lie: in the data folder, or the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    code = hashlib.sha256(str(root).encode()).hexdigest()[:8]
+    code = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
     return root / CACHE, Path(home).expanduser() / "ssod_mm" / "data" / code
 
 

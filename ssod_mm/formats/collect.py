@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from collections import Counter
@@ -123,7 +124,7 @@ def held_out(names: Iterable[str]) -> set[str]:
 
     The draw depends on nothing but the names: those with the smallest SHA-256.
     """
-    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    ordered = sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
     return set(ordered[: max(1, round(HELD_OUT * len(ordered)))])
 
 
@@ -179,6 +180,18 @@ def divide(
     if lost:
         notes.append(f"{lost} images for validation or test have no label file")
     return parts, notes
+
+
+def text_lines(path: Path) -> list[str]:
+    """Lines of a text file.
+
+    Raises:
+        UserError: it is no text in UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8") from None
 
 
 def read_size(image: Path, faults: Faults) -> tuple[int, int] | None:

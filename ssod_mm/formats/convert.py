@@ -118,11 +118,12 @@ def fingerprint(plan: Plan) -> str:
     """
     digest = hashlib.sha256(f"{VERSION} {plan.kind}".encode())
     for path in plan.images:
-        digest.update(f"\n{path.relative_to(plan.root)} {path.stat().st_size}".encode())
+        name = path.relative_to(plan.root)
+        digest.update(os.fsencode(f"\n{name} {path.stat().st_size}"))
     for path in plan.labels:
         stat = path.stat()
         name = os.path.relpath(path, plan.root)
-        digest.update(f"\n{name} {stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(os.fsencode(f"\n{name} {stat.st_size} {stat.st_mtime_ns}"))
     return digest.hexdigest()[:16]
 
 

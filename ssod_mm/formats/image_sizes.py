@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def image_sizes(folder: Path, names: Sequence[str]) -> Sizes:
         return _read(folder, names)
     digest = hashlib.sha256(b"sizes 1")
     for name in names:
-        digest.update(f"\n{name} {(folder / name).stat().st_size}".encode())
+        digest.update(os.fsencode(f"\n{name} {(folder / name).stat().st_size}"))
     file = f"sizes-{digest.hexdigest()[:16]}.json"
     root = folder.absolute()
     for cache in caches(root):

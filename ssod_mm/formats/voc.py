@@ -22,6 +22,7 @@ from ssod_mm.formats.collect import (
     document,
     part_of,
     read_parts,
+    text_lines,
 )
 from ssod_mm.formats.voc_xml import VocObject, read_voc_xml
 
@@ -164,7 +165,7 @@ def _by_lists(
         if path is None:
             continue
         used.append(path)
-        for number, line in enumerate(path.read_text("utf-8-sig").splitlines(), 1):
+        for number, line in enumerate(text_lines(path), start=1):
             if not line.strip():
                 continue
             name = line.split()[0]

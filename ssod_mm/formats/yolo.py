@@ -81,6 +81,7 @@ def plan_yolo(root: Path, images: Sequence[Path], texts: Sequence[Path]) -> Plan
         and t.suffix == ".txt"
         and t not in labels
         and t not in sources
+        and t.name not in CLASS_FILES
     ]
     return Plan(
         "YOLO",

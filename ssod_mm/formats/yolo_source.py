@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ssod_mm.errors import UserError
+from ssod_mm.formats.collect import text_lines
 from ssod_mm.formats.images import EXTENSIONS, file_names
 
 
@@ -56,10 +57,7 @@ def listed_classes(path: Path) -> list[str]:
     Raises:
         UserError: it names none, or one twice.
     """
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no text in UTF-8") from None
+    lines = text_lines(path)
     while lines and not lines[-1].strip():
         lines.pop()
     return _checked(path, [line.strip() for line in lines])
@@ -94,11 +92,7 @@ def yaml_images(
             yield from (place / name for name in names)
             continue
         lists.append(place)
-        try:
-            lines = place.read_text("utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise UserError(f"{place} is no text in UTF-8") from None
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(text_lines(place), start=1):
             if line.strip():
                 image = _yaml_place(path, data, line.strip(), place.parent)
                 if image is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from tests.formats.folders import (
     yolo_line,
 )
 from tests.helpers import make_tiny_coco
+from tests.outcomes import outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS = {
@@ -381,6 +383,44 @@ class TestWhatIsCounted:
         write_text(root / "Annotations/b.xml", voc_xml(BOXES["b"], SIZES["b"], 1))
         coco = json.loads((coco_folder(root) / convert.TRAIN_JSON).read_text())
         assert [a.get("difficult", 0) for a in coco["annotations"]] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("write", "path"),
+    [
+        (write_yolo, "data.yaml"),
+        (write_yolo, "labels/train/a.txt"),
+        (write_yolo, "images/train/a.jpg"),
+        (lambda root: write_yolo(root, yaml=False), "classes.txt"),
+        (write_voc, "Annotations/a.xml"),
+        (write_voc, "ImageSets/Main/train.txt"),
+    ],
+)
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, said, write, path):
+    root = write(tmp_path / "fruit")
+    file = root / path
+    whole = file.read_bytes()
+    chance = random.Random(0)
+    for _ in range(40):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(len(data))
+            if chance.random() < 0.5:
+                data[place] = chance.choice(b"\x00\xff\n -:[]{}<>&9.eN\"'*!|%@")
+            else:
+                del data[place : place + chance.randint(1, 20)]
+            data = data or bytearray(b" ")
+        file.write_bytes(data)
+        outcome(lambda: str(coco_folder(root)))  # a traceback is an error here
+
+
+def test_names_in_other_encodings(tmp_path):
+    root = write_voc(tmp_path / "fruit", lists=False)
+    for folder, ending in (("JPEGImages", ".jpg"), ("Annotations", ".xml")):
+        old = root / folder / f"a{ending}"
+        old.rename(root / folder / os.fsdecode(b"a\xff" + ending.encode()))
+    found = read_back(coco_folder(root))
+    assert set(found) == {os.fsdecode(b"a\xff"), "b", "c", "d"}
 
 
 def test_a_fifth_is_held_out_and_stays_so():
