@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from mmdet.models import BaseDetector
+from mmdet.structures import SampleList
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -73,11 +75,44 @@ def joint_features(
     if by_size and takes_groups(detector):
         groups = size_groups([size for one in sizes for size in one], max_waste)
         return _features_of_groups(detector.extract_feat, batches, sizes, groups)
-    if len(batches) < 2 or padding_waste(batches) > max_waste:
+    if joint_canvas(batches, max_waste) is None:
         return [detector.extract_feat(batch) for batch in batches]
     return _split(
         detector.extract_feat(stack_padded(batches)), [len(one) for one in batches]
     )
+
+
+def joint_canvas(
+    batches: Sequence[Tensor], max_waste: float
+) -> tuple[int, int] | None:
+    """Height and width of the images of a joint pass; None where each has its own.
+
+    Args:
+        batches: as in :func:`joint_features`.
+        max_waste: as in :func:`joint_features`.
+    """
+    if len(batches) < 2 or padding_waste(batches) > max_waste:
+        return None
+    height, width = (max(batch.shape[i] for batch in batches) for i in (-2, -1))
+    return height, width
+
+
+def on_canvas(samples: SampleList, canvas: tuple[int, int] | None) -> SampleList:
+    """Data samples of images that were padded further.
+
+    A detector that masks the padding, as the DETRs do, reads its size from
+    ``batch_input_shape``.
+
+    Args:
+        samples: of one image batch; not changed.
+        canvas: height and width of its padded images; None for those that they have.
+    """
+    if canvas is None:
+        return samples
+    padded = [copy.copy(sample) for sample in samples]
+    for sample in padded:
+        sample.set_metainfo(dict(batch_input_shape=canvas))
+    return padded
 
 
 def _split(features: Features, counts: Sequence[int]) -> list[Features]:

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from mmdet.models.data_preprocessors import MultiBranchDataPreprocessor
 from mmdet.registry import MODELS
+from mmengine.logging import print_log
+
+LARGEST_STRIDE = 32
+
+
+def prepare_views(preprocessor: MultiBranchDataPreprocessor) -> None:
+    """Let a detector's preprocessor take views of any size as they are.
+
+    What resizes whole batches is left out, with a warning: it would move boxes that
+    the homographies of the views know nothing of. Images are padded to a multiple of
+    the largest stride, which detectors for one fixed size do not ask for.
+
+    Args:
+        preprocessor: of a teacher-student pair; it is changed.
+    """
+    single = getattr(preprocessor, "data_preprocessor", None)
+    if single is None:
+        return
+    if getattr(single, "batch_augments", None):
+        names = [type(augment).__name__ for augment in single.batch_augments]
+        print_log(
+            f"data_preprocessor.batch_augments ({', '.join(names)}) is left out: the "
+            "views resize images, and their boxes with them",
+            logger="current",
+            level=logging.WARNING,
+        )
+        single.batch_augments = None
+    if getattr(single, "pad_size_divisor", LARGEST_STRIDE) < LARGEST_STRIDE:
+        single.pad_size_divisor = LARGEST_STRIDE
 
 
 @MODELS.register_module()

@@ -194,13 +194,20 @@ class SingleRoIExtractor(roi_extractors.SingleRoIExtractor):
         levels = self.map_roi_levels(rois, len(feats))
         if roi_scale_factor is not None:
             rois = self.roi_rescale(rois, roi_scale_factor)
-        numbers = torch.arange(len(feats), device=rois.device)
-        counts = (levels[:, None] == numbers).sum(0).tolist()
+        # RoIs of negative size, which untrained Sparse R-CNNs give, have no level: as
+        # mmdet's, their features are zeros.
+        levels = torch.where((levels >= 0) & (levels < len(feats)), levels, len(feats))
+        numbers = torch.arange(len(feats) + 1, device=rois.device)
+        *counts, num_without = (levels[:, None] == numbers).sum(0).tolist()
+        if num_without == len(rois):
+            return super().forward(feats, rois, None)
         order = levels.argsort(stable=True)
-        parts = zip(self.roi_layers, feats, rois[order].split(counts), strict=False)
-        pooled = torch.cat(
-            [layer(maps, part) for layer, maps, part in parts if len(part)]
-        )
+        rows = rois[order].split([*counts, num_without])
+        parts = zip(self.roi_layers, feats, rows, strict=False)
+        pooled = [layer(maps, part) for layer, maps, part in parts if len(part)]
+        if num_without:
+            pooled.append(pooled[0].new_zeros(num_without, *pooled[0].shape[1:]))
+        pooled = torch.cat(pooled)
         # Each level stays in the graph: a process that waits for its gradient would
         # wait for ever.
         for maps, count in zip(feats, counts, strict=True):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from mmdet.models.dense_heads import AnchorHead, RPNHead
+from mmdet.models.dense_heads import AnchorHead, RetinaHead, RPNHead
 from mmdet.structures import SampleList
 from torch import Tensor
 
@@ -42,6 +42,12 @@ def check_anchor_head(head: torch.nn.Module, key: str) -> None:
         raise UserError(
             f"{key}: dense guidance matches anchors, but {name} has none; use an "
             f"anchor-based head such as RetinaHead, or set {key}.mode='sparse'."
+        )
+    if not isinstance(head, (RetinaHead, RPNHead)):
+        raise UserError(
+            f"{key}: dense guidance reads a class score and four offsets of an anchor, "
+            f"and {name} gives something else; use RetinaHead, or set "
+            f"{key}.mode='sparse'."
         )
     if not head.use_sigmoid_cls:
         raise UserError(

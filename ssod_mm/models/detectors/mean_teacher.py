@@ -10,6 +10,7 @@ with ``loss`` and ``predict``.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -28,7 +29,9 @@ from ssod_mm.models.class_balance import build_class_balance
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import (
     Features,
+    joint_canvas,
     joint_features,
+    on_canvas,
     passes_by_size,
     use_features,
 )
@@ -41,6 +44,7 @@ from ssod_mm.models.graph import (
 from ssod_mm.models.heads.answers import tells_pseudo_labels
 from ssod_mm.models.mixed_views import MixedViews, mixed_labelled
 from ssod_mm.models.mixing import Mixing
+from ssod_mm.models.preprocessor import prepare_views
 from ssod_mm.models.pseudo_labels import (
     above_threshold,
     detections,
@@ -94,13 +98,19 @@ class MeanTeacher(SemiBaseDetector):
         batched_heads: bool = True,
     ) -> None:
         settings = SemiTrainConfig.from_config(semi_train_cfg)
-        super().__init__(
-            detector=detector,
-            semi_train_cfg=semi_train_cfg or {},
-            semi_test_cfg=semi_test_cfg or {"predict_on": "teacher"},
-            data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg,
+        # mmdet's own constructor builds both detectors from one config, which the
+        # DETRs change while they are built.
+        super(SemiBaseDetector, self).__init__(
+            data_preprocessor=data_preprocessor, init_cfg=init_cfg
         )
+        self.student, self.teacher = (
+            MODELS.build(copy.deepcopy(detector)) for _ in range(2)
+        )
+        self.semi_train_cfg = semi_train_cfg or {}
+        self.semi_test_cfg = semi_test_cfg or {"predict_on": "teacher"}
+        if self.semi_train_cfg.get("freeze_teacher", True) is True:
+            self.freeze(self.teacher)
+        prepare_views(self.data_preprocessor)
         if batched_heads:
             batch_heads(self)
         self.settings = settings
@@ -173,6 +183,8 @@ class MeanTeacher(SemiBaseDetector):
             sizes.append(sizes_in(images, shown))
         maps = joint_features(self.student, batches, self.settings.max_waste, sizes)
         features = dict(zip(learnt, maps, strict=True))
+        canvas = joint_canvas(batches, self.settings.max_waste)
+        self._begin_step()
         if side is not None and "unsup_student" in features:
             with side.beside():
                 asked = self.ask_teacher(inputs, samples)
@@ -182,6 +194,7 @@ class MeanTeacher(SemiBaseDetector):
             labelled = samples["sup"]
             if mixed["sup"] is not None:
                 labelled = mixed_labelled(mixed["sup"], self.settings.min_box_wh)
+            labelled = on_canvas(labelled, canvas)
             losses = self.supervised_loss(features["sup"], labelled)
             losses = reweight_loss_dict(losses, shares["sup"])
         if "unsup_student" in features:
@@ -193,6 +206,7 @@ class MeanTeacher(SemiBaseDetector):
                 weight,
                 mixed["unsup_student"],
                 asked,
+                canvas,
             )
             return {**losses, **taught}
         self.last_step = None
@@ -202,6 +216,16 @@ class MeanTeacher(SemiBaseDetector):
             losses = {"sup_loss_cls": zero_through_parameters(self.student)}
         like = next(iter(inputs.values()))
         return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def _begin_step(self) -> None:
+        """Change the assigner of a head that has another one in its first epochs.
+
+        Training by iterations knows one epoch, of number 0: TOOD would never leave
+        its first assigner. Here that holds during the burn-in.
+        """
+        head = getattr(self.student, "bbox_head", None)
+        if hasattr(head, "initial_epoch"):
+            head.initial_epoch = int(self.iteration < self.settings.burn_in)
 
     def _side_stream(self, inputs: dict[str, Tensor]) -> SideStream | None:
         """The teacher's own stream, where it has one."""
@@ -282,6 +306,7 @@ class MeanTeacher(SemiBaseDetector):
         weight: float,
         mixed: MixedViews | None = None,
         asked: tuple[PseudoBoxes, int] | None = None,
+        canvas: tuple[int, int] | None = None,
     ) -> dict[str, Tensor]:
         """Let the teacher label the weak views and the student learn in the strong.
 
@@ -293,6 +318,8 @@ class MeanTeacher(SemiBaseDetector):
             mixed: the images that the student learns from, where they are not the
                 strong views themselves.
             asked: what :meth:`ask_teacher` gave, if it was asked before.
+            canvas: height and width that the images were padded to for a pass with
+                the labelled ones; None for a pass of their own.
 
         Returns:
             ``unsup_*`` losses and diagnostics.
@@ -303,7 +330,7 @@ class MeanTeacher(SemiBaseDetector):
         learnt, taught = strong, guidance
         if mixed is not None:
             learnt, taught = mixed.samples, self.to_mixed_views(guidance, mixed)
-        parts = self.guided_loss(features, learnt, taught)
+        parts = self.guided_loss(features, on_canvas(learnt, canvas), taught)
         shown = inputs if self.keeps_images else {}
         self.keeps_images = False
         self.last_step = TeachingStep(
