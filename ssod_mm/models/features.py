@@ -82,9 +82,7 @@ def joint_features(
     )
 
 
-def joint_canvas(
-    batches: Sequence[Tensor], max_waste: float
-) -> tuple[int, int] | None:
+def joint_canvas(batches: Sequence[Tensor], max_waste: float) -> tuple[int, int] | None:
     """Height and width of the images of a joint pass; None where each has its own.
 
     Args:
