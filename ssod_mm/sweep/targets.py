@@ -59,7 +59,8 @@ def load_reference(target: str | Path, percent: float | None = None) -> Config:
     sweep, row = _find_row(str(target))
     if row.of is not None:
         base = next(other for other in sweep.rows if other.key == row.of)
-        reference = _row_config(sweep, base, percent)
+        ratio = row.ratios[0] if percent is None else percent
+        reference = _row_config(sweep, base, ratio)
     else:
         reference = load_config(row.config)
     reference.work_dir = _row_config(sweep, row, percent).work_dir

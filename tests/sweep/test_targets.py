@@ -95,6 +95,12 @@ def test_an_override_differs_from_its_method_by_its_options(sweep_file):
     assert changes == {"model.dense.rcnn.tau": (0.45, 0.4)}
 
 
+def test_a_row_is_compared_at_its_own_ratio():
+    target = "coco_dtg_ablations:tau040"
+    changes = changed_keys(load_reference(target), load_target(target))
+    assert changes == {"model.dense.rcnn.tau": (0.45, 0.4)}
+
+
 def test_a_method_differs_from_its_config_by_what_the_sweep_sets(sweep_file):
     target = f"{sweep_file}:dtg"
     changes = changed_keys(load_reference(target), load_target(target))
