@@ -97,6 +97,21 @@ def test_a_saved_config_can_be_moved_to_other_data(tmp_path):
         resolved(str(path), max_iters=5)
 
 
+def test_the_test_is_the_validation_but_for_what_is_said():
+    options = {
+        "test_dataloader.batch_size": 3,
+        "test_dataloader.dataset.ann_file": "other.json",
+        "val_dataloader.num_workers": 1,
+    }
+    cfg = resolve_config(load_config(DTG), cfg_options=options, check_files=())
+    test, validation = cfg.test_dataloader, cfg.val_dataloader
+    assert (test.batch_size, test.dataset.ann_file) == (3, "other.json")
+    assert (test.num_workers, test.dataset.type) == (1, "CocoSemiDataset")
+    assert (validation.batch_size, validation.num_workers) == (1, 1)
+    assert validation.dataset.ann_file == "annotations/instances_val2017.json"
+    assert cfg.test_evaluator == cfg.val_evaluator
+
+
 def test_a_circle_of_base_files_is_named(tmp_path):
     (tmp_path / "a.py").write_text('_base_ = "b.py"\n')
     (tmp_path / "b.py").write_text('_base_ = "./a.py"\n')

@@ -228,9 +228,23 @@ def _set_views(cfg: Config) -> None:
 
 
 def _use_validation_for_test(cfg: Config) -> None:
+    """Test as validation does, but for what the config says of the test."""
     for part in ("dataloader", "evaluator"):
-        if cfg.get(f"test_{part}") is None and cfg.get(f"val_{part}") is not None:
-            cfg[f"test_{part}"] = cfg[f"val_{part}"].copy()
+        validation, test = cfg.get(f"val_{part}"), cfg.get(f"test_{part}")
+        if validation is None or not _is_incomplete(test, part):
+            continue
+        both = ConfigDict(test=copy.deepcopy(validation))
+        if test is not None:
+            change = {"test": test.to_dict()}
+            both = ConfigDict(Config._merge_a_into_b(change, both.to_dict()))
+        cfg[f"test_{part}"] = both.test
+
+
+def _is_incomplete(test: Any, part: str) -> bool:
+    """Whether a test's loader or metric needs what that of the validation says."""
+    if part == "evaluator":
+        return test is None or (isinstance(test, Mapping) and "type" not in test)
+    return test is None or "type" not in (test.get("dataset") or {})
 
 
 def _share_the_preprocessor(cfg: Config) -> None:
