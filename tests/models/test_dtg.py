@@ -6,7 +6,14 @@ import torch
 from ssod_mm.models import class_balance
 from ssod_mm.models.dense import losses as dense_losses
 from ssod_mm.models.detectors import mean_teacher
-from tests.models.builders import batch, cascade_cfg, one_stage_cfg, total
+from ssod_mm.models.features import joint_features, passes_by_size
+from tests.models.builders import (
+    batch,
+    build_mean_teacher,
+    cascade_cfg,
+    one_stage_cfg,
+    total,
+)
 from tests.models.dense_builders import (
     BOTH,
     build_dense,
@@ -189,3 +196,23 @@ def test_unfit_detectors_are_refused():
         build_dense(None, cascade_cfg(), certain=False)
     with pytest.raises(ValueError, match="FCOSHead has none"):
         build_dense(None, one_stage_cfg("FCOSHead"), certain=False)
+
+
+def test_images_do_not_pass_by_size(monkeypatch):
+    """Beyond the images of a group the maps of the anchor head hold no prediction."""
+    asked = []
+
+    def features(detector, batches, waste, sizes=None):
+        asked.append(sizes)
+        return joint_features(detector, batches, waste, sizes)
+
+    def passes(detector, sizes, waste):
+        asked.append(waste if waste >= 0 else None)
+        return passes_by_size(detector, sizes, waste)
+
+    monkeypatch.setattr(mean_teacher, "joint_features", features)
+    monkeypatch.setattr(mean_teacher, "passes_by_size", passes)
+    build_dense(BOTH).loss(*batch())
+    assert asked == [None, None]
+    build_mean_teacher().loss(*batch())
+    assert None not in asked[2:]

@@ -71,6 +71,8 @@ class DenseGuidanceTeacher(MeanTeacher):
         ValueError: for settings or a detector that do not fit; names the config key.
     """
 
+    passes_by_size = False
+
     def __init__(
         self,
         *args: Any,

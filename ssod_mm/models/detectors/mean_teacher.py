@@ -86,6 +86,13 @@ class MeanTeacher(SemiBaseDetector):
             whoever draws them sets it before each one.
     """
 
+    passes_by_size = True
+    """Whether images of like size may share a pass, whatever their half of the batch.
+
+    A method that reads the maps of the anchor head itself says False: beyond the
+    images of a group they hold no prediction.
+    """
+
     def __init__(
         self,
         detector: ConfigType,
@@ -181,7 +188,8 @@ class MeanTeacher(SemiBaseDetector):
             shown = samples[branch] if views is None else views.samples
             batches.append(images)
             sizes.append(sizes_in(images, shown))
-        maps = joint_features(self.student, batches, self.settings.max_waste, sizes)
+        grouped = sizes if self.passes_by_size else None
+        maps = joint_features(self.student, batches, self.settings.max_waste, grouped)
         features = dict(zip(learnt, maps, strict=True))
         canvas = joint_canvas(batches, self.settings.max_waste)
         self._begin_step()
@@ -360,7 +368,8 @@ class MeanTeacher(SemiBaseDetector):
         """
         images, weak = inputs["unsup_teacher"], samples["unsup_teacher"]
         sizes = sizes_in(images, weak)
-        with passes_by_size(self.teacher, sizes, self.settings.max_waste):
+        waste = self.settings.max_waste if self.passes_by_size else -1.0
+        with passes_by_size(self.teacher, sizes, waste):
             detected = self.teacher_guidance(images, weak)
         if self.class_balance is not None:
             self.class_balance.observe(detected.instances)
