@@ -71,7 +71,7 @@ class DenseGuidanceTeacher(MeanTeacher):
         ValueError: for settings or a detector that do not fit; names the config key.
     """
 
-    passes_by_size = False
+    groups_by_size = False
 
     def __init__(
         self,

@@ -86,7 +86,7 @@ class MeanTeacher(SemiBaseDetector):
             whoever draws them sets it before each one.
     """
 
-    passes_by_size = True
+    groups_by_size = True
     """Whether images of like size may share a pass, whatever their half of the batch.
 
     A method that reads the maps of the anchor head itself says False: beyond the
@@ -188,7 +188,7 @@ class MeanTeacher(SemiBaseDetector):
             shown = samples[branch] if views is None else views.samples
             batches.append(images)
             sizes.append(sizes_in(images, shown))
-        grouped = sizes if self.passes_by_size else None
+        grouped = sizes if self.groups_by_size else None
         maps = joint_features(self.student, batches, self.settings.max_waste, grouped)
         features = dict(zip(learnt, maps, strict=True))
         canvas = joint_canvas(batches, self.settings.max_waste)
@@ -368,7 +368,7 @@ class MeanTeacher(SemiBaseDetector):
         """
         images, weak = inputs["unsup_teacher"], samples["unsup_teacher"]
         sizes = sizes_in(images, weak)
-        waste = self.settings.max_waste if self.passes_by_size else -1.0
+        waste = self.settings.max_waste if self.groups_by_size else -1.0
         with passes_by_size(self.teacher, sizes, waste):
             detected = self.teacher_guidance(images, weak)
         if self.class_balance is not None:
