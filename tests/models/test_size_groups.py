@@ -182,6 +182,9 @@ def test_methods_learn_from_images_of_unlike_sizes(method):
     seen = [
         sum(who is call for call, _ in calls) for who in (model.student, model.teacher)
     ]
+    if not model.groups_by_size:  # its own losses read the anchor head's maps
+        assert seen[1] == 1
+        return
     assert seen[0] > 1 or seen[1] > 1
     computed = sum(shape[0] * shape[2] * shape[3] for _, shape in calls)
     assert computed < sum(images[:, 0].numel() for images in inputs.values())
