@@ -73,6 +73,28 @@ def test_overrides_that_act_still_do():
     assert cfg.randomness.deterministic is True
 
 
+def test_an_option_has_the_last_word_over_the_second_phase():
+    name = "mean_teacher/mean_teacher_faster-rcnn_mnv2_folder.py"
+
+    def phase(**options):
+        given = dict(continue_from="x.pth", num_classes=6, max_iters=100, **options)
+        cfg = resolved(name, **given)
+        rate = cfg.optim_wrapper.optimizer.lr
+        warm_up, drop = cfg.param_scheduler
+        return rate, warm_up.end, drop.milestones, cfg.model.semi_train_cfg.burn_in
+
+    assert phase() == (0.0025, 20, [75], 0)
+    given = phase(
+        optim_wrapper__optimizer__lr=0.01,
+        param_scheduler__0=dict(
+            type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=30
+        ),
+        lr_steps=[0.5],
+        model__semi_train_cfg__burn_in=40,
+    )
+    assert given == (0.01, 30, [50], 40)
+
+
 def test_the_environment_stays_outside_but_for_what_is_documented(monkeypatch, capsys):
     monkeypatch.setenv("MAX_ITERS", "7")
     monkeypatch.setenv("DATA_ROOT", "/elsewhere")

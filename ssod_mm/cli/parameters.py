@@ -26,7 +26,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +104,19 @@ def _is_open(cfg: Config, name: str) -> bool:
     return name == "num_classes" or f"{{{name}}}" in str(cfg.to_dict())
 
 
-def fill_parameters(cfg: Config) -> None:
+def fill_parameters(cfg: Config, given: Collection[str] = ()) -> None:
     """Fill in all that follows from the parameters; the config is changed.
+
+    Args:
+        cfg: with all overrides.
+        given: dotted keys of the overrides, which have the last word.
 
     Raises:
         ValueError: a parameter out of its range; names it.
     """
     if cfg.filename:
         _keep(cfg, RUN_KEYS | PARAMETERS)
-    _take_up_first_phase(cfg)
+    _take_up_first_phase(cfg, given)
     _set_length(cfg)
     _use_validation_for_test(cfg)
     _share_the_preprocessor(cfg)
@@ -132,16 +136,19 @@ def _keep(cfg: Config, keys: frozenset[str]) -> None:
         cfg.pop(key)
 
 
-def _take_up_first_phase(cfg: Config) -> None:
+def _take_up_first_phase(cfg: Config, given: Collection[str]) -> None:
     """With ``continue_from`` start there, without burn-in, as ``second_phase`` says."""
     start = cfg.get("continue_from")
     if start is None:
         return
     cfg.load_from = start
-    cfg.merge_from_dict(dict(cfg.get("second_phase") or {}))
-    teaching = (cfg.get("model") or {}).get("semi_train_cfg") or {}
-    if "burn_in" in teaching:
-        teaching.burn_in = 0
+    changes = dict(cfg.get("second_phase") or {})
+    if "burn_in" in ((cfg.get("model") or {}).get("semi_train_cfg") or {}):
+        changes["model.semi_train_cfg.burn_in"] = 0
+    kept = tuple(f"{key}." for key in given)
+    for key in [key for key in changes if f"{key}.".startswith(kept)]:
+        del changes[key]
+    cfg.merge_from_dict(changes)
 
 
 def _set_length(cfg: Config) -> None:

@@ -91,7 +91,7 @@ def resolve_config(
         if value is not None:
             cfg[key] = value
     _check_split(cfg)
-    fill_parameters(cfg)
+    fill_parameters(cfg, cfg_options or ())
     _check_numbers(cfg)
     _set_seed(cfg)
     _set_work_dir(cfg, work_dir)

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from ssod_mm.cli.lookup import load_config
 from ssod_mm.engine.runtime import build_runner, resolve_config
 from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg, tiny_supervised_cfg
 
@@ -27,7 +28,19 @@ def mixing_mean_teacher_cfg(root, max_iters):
     return cfg
 
 
-CONFIGS = dict(supervised=tiny_supervised_cfg, mean_teacher=mixing_mean_teacher_cfg)
+def averaged_cfg(root, max_iters):
+    """Labelled images alone, with the average of the weights of the short configs."""
+    cfg = tiny_supervised_cfg(root, max_iters)
+    cfg["default_hooks"]["ema"] = load_config(SHORT).default_hooks.ema
+    return cfg
+
+
+SHORT = "_base_/short.py"
+CONFIGS = dict(
+    supervised=tiny_supervised_cfg,
+    averaged=averaged_cfg,
+    mean_teacher=mixing_mean_teacher_cfg,
+)
 NUM_ITERATIONS, CHECKPOINT_AT = 6, 3
 
 
@@ -110,11 +123,17 @@ def test_resumed_run_equals_the_uninterrupted_one(
     # the comparison would be idle if iterations were alike
     assert len({values["loss"] for _, values in whole.losses}) == NUM_ITERATIONS
 
-    last = whole_runner.model.state_dict()
-    for key, value in resumed_runner.model.state_dict().items():
-        torch.testing.assert_close(
-            value, last[key], rtol=TOLERANCE, atol=TOLERANCE, msg=key
+    for weights in ("state_dict", "ema_state_dict")[: 1 + (name == "averaged")]:
+        last, again = (
+            torch.load(
+                Path(runner.work_dir, f"iter_{NUM_ITERATIONS}.pth"), weights_only=False
+            )[weights]
+            for runner in (whole_runner, resumed_runner)
         )
+        for key, value in again.items():
+            torch.testing.assert_close(
+                value, last[key], rtol=TOLERANCE, atol=TOLERANCE, msg=key
+            )
 
 
 @pytest.mark.parametrize("name", CONFIGS)
