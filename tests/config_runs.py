@@ -25,6 +25,7 @@ WIDTH, FC_WIDTH, NUM_BOXES = 32, 64, 20
 REPORTING = ("PseudoLabelQualityHook", "ClassBalanceLogHook", "DrawPseudoLabelsHook")
 # What an untrained detector passes: objectness 0.5, class probability 0.01.
 DENSE_TAU = {"rpn": 0.5, "rcnn": 0.005, "head": 0.01}
+CSP = dict(widen_factor=1 / 4, deepen_factor=1 / 6)
 ANY_WIDTH = ("in_channels", "out_channels", "feat_channels")
 ROOT_OF_DATASET = {
     "coco": "coco",
@@ -43,9 +44,12 @@ SLUGS = (
     "lerprc",
     "dtg",
 )
-DETECTORS = ("faster-rcnn", "cascade-rcnn", "retinanet", "fcos")
+DETECTORS = (
+    *("faster-rcnn", "cascade-rcnn", "retinanet", "fcos", "rtmdet", "yolox"),
+    *("deformable-detr", "dino"),
+)
 HEADS = ("interval", "gaussian", "focal", "interval-focal", "plain")
-BACKBONES = ("r50", "mnv2", "r18")
+BACKBONES = ("r50", "mnv2", "r18", "s", "nano")
 DATASETS = tuple(ROOT_OF_DATASET)
 NAME = re.compile(
     rf"(?P<slug>{'|'.join(SLUGS)})_(?P<detector>{'|'.join(DETECTORS)})"
@@ -183,6 +187,13 @@ def _shrink_part(part: dict) -> None:
         "ResNet": _shrink_resnet,
         "MobileNetV2": lambda backbone: backbone.update(widen_factor=0.25),
         "FPN": _shrink_fpn,
+        "CSPNeXt": lambda backbone: backbone.update(CSP, init_cfg=None),
+        "CSPDarknet": lambda backbone: backbone.update(CSP),
+        "CSPNeXtPAFPN": _shrink_csp_neck,
+        "YOLOXPAFPN": _shrink_csp_neck,
+        "DINO": _shrink_detr,
+        "DeformableDETR": _shrink_detr,
+        "ChannelMapper": lambda neck: None,  # of the width of the transformer
     }
     kind = part.get("type")
     if kind in shrink_one:
@@ -191,6 +202,8 @@ def _shrink_part(part: dict) -> None:
         part.update({key: WIDTH for key in ANY_WIDTH if key in part})
         if "fc_out_channels" in part:
             part["fc_out_channels"] = FC_WIDTH
+        if "exp_on_reg" in part:  # boxes of some pixels before any training
+            part["exp_on_reg"] = True
         if kind == "FCOSHead":
             part["norm_cfg"] = dict(type="GN", num_groups=4)
     _let_some_through(part)
@@ -207,6 +220,20 @@ def _shrink_fpn(neck: dict) -> None:
     stages = len(neck["in_channels"])
     narrow = [8, 24, 1280] if mobile_net else [16, 32, 64, 128][-stages:]
     neck.update(in_channels=narrow, out_channels=WIDTH)
+
+
+def _shrink_csp_neck(neck: dict) -> None:
+    neck.update(in_channels=[64, 128, 256], out_channels=WIDTH)
+
+
+def _shrink_detr(detector: dict) -> None:
+    """One layer of everything for few queries, of the width that it has."""
+    detector["num_queries"] = NUM_BOXES
+    stages = detector["backbone"]["out_indices"]
+    detector["neck"]["in_channels"] = [16 * 2**stage for stage in stages]
+    for stack in ("encoder", "decoder"):
+        detector[stack]["num_layers"] = 1
+        detector[stack]["layer_cfg"]["ffn_cfg"]["feedforward_channels"] = FC_WIDTH
 
 
 def _let_some_through(part: dict) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import mmcv.ops
+import mmdet
 import mmdet.registry
 import pytest
 import torch
@@ -22,9 +23,11 @@ from ssod_mm.cli.parameters import RUN_KEYS
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.data.samplers import batch_composition
 from ssod_mm.engine.runtime import import_custom_modules
+from ssod_mm.sweep.targets import load_target
 from tests.config_runs import SLUGS, dicts_in, parse_name, shipped_configs
 
 ROOT = config_roots()[0]
+STOCK = Path(mmdet.__file__).parent / ".mim" / "configs"
 CONFIGS = shipped_configs()
 REGISTRIES = [r for r in vars(mmdet.registry).values() if isinstance(r, Registry)]
 NUM_CLASSES = {"coco": 80, "voc": 20, "shapes": 8, "folder": 7}
@@ -89,6 +92,10 @@ def test_name_says_what_the_config_holds(path: Path):
         "cascade-rcnn": "CascadeRCNN",
         "retinanet": "RetinaNet",
         "fcos": "FCOS",
+        "rtmdet": "RTMDet",
+        "yolox": "YOLOX",
+        "deformable-detr": "DeformableDETR",
+        "dino": "DINO",
     }
     assert detector.type == detectors[name["detector"]]
     if name["detector"] == "faster-rcnn":
@@ -220,7 +227,7 @@ def test_batches_can_be_composed(path: Path):
     assert len(ratio) in (1, len(loader.dataset.datasets))  # 1: from the union
     assert cfg.auto_scale_lr.enable
     name = parse_name(path.stem)
-    if name["backbone"] == "r50":
+    if name["backbone"] == "r50" or name["dataset"] == "coco":
         num_gpus = {"certainty": 4, "lerprc": 2}.get(name["slug"], 8)
         assert cfg.auto_scale_lr.base_batch_size == loader.batch_size * num_gpus
 
@@ -279,6 +286,51 @@ def test_detectors_build_at_full_width(name, head, millions, mmdet_scope):
         assert count == pytest.approx(millions, abs=0.01)
     elif name != "cascade-rcnn_r50_fpn":
         assert count < 6
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "stock"),
+    [
+        ("detr_r50", "dino", "dino/dino-4scale_r50_8xb2-12e_coco.py"),
+        (
+            "detr_r50",
+            "deformable_detr",
+            "deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco.py",
+        ),
+        ("one_stage_s", "rtmdet", "rtmdet/rtmdet_s_8xb32-300e_coco.py"),
+        ("one_stage_s", "yolox", "yolox/yolox_s_8xb8-300e_coco.py"),
+    ],
+)
+def test_a_detector_of_mmdets_own_width_takes_its_weights(
+    file, name, stock, mmdet_scope
+):
+    ours = load_config(ROOT / f"_base_/{file}.py")[name]
+    theirs = Config.fromfile(STOCK / stock).model
+    assert state_shapes(ours) == state_shapes(theirs)
+
+
+def state_shapes(detector) -> dict[str, torch.Size]:
+    """Shapes of a detector's tensors; it is built without memory or weights."""
+    with torch.device("meta"):
+        model = MODELS.build(detector)
+    return {key: value.shape for key, value in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("row", ["supervised_rtmdet_tiny", "rtmdet_tiny"])
+def test_a_row_is_rtmdet_tiny(row, mmdet_scope):
+    cfg = resolve_config(load_target(f"coco_detectors:{row}"), check_files=())
+    detector = cfg.model.get("detector", cfg.model)
+    theirs = Config.fromfile(STOCK / "rtmdet/rtmdet_tiny_8xb32-300e_coco.py").model
+    assert state_shapes(detector) == state_shapes(theirs)
+    assert detector.backbone.init_cfg.checkpoint == theirs.backbone.init_cfg.checkpoint
+
+
+@pytest.mark.parametrize("name", ["rtmdet", "dino"])
+def test_the_detectors_of_the_shapes_are_small(name, mmdet_scope):
+    detector = load_config(ROOT / "_base_/shapes_detectors.py")[name]
+    with torch.device("meta"):
+        model = MODELS.build(detector)
+    assert sum(parameter.numel() for parameter in model.parameters()) < 4e6
 
 
 def test_the_model_index_lists_every_metafile():

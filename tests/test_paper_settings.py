@@ -1,7 +1,8 @@
 """The papers' settings hold in the resolved configs.
 
 The table is that of the three papers (certainty-aware: arXiv 2106.00168; LER/PRC: ICIC
-2025; DTG: NeurIPS 2022). Batches are those of all the GPUs that the paper uses.
+2025; DTG: NeurIPS 2022) and of MixPL's DINO (arXiv 2312.07006). Batches are those of
+all the GPUs that the paper uses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.sweep.targets import load_target
 
 C, L, D = (f"{slug}/{slug}_faster-rcnn_r50_" for slug in ("certainty", "lerprc", "dtg"))
+M = "mean_teacher/mean_teacher_"
 FIRST_PHASE = "supervised/supervised_faster-rcnn-interval_r50_"
 
 
@@ -44,6 +46,8 @@ def config(target, percent=None):
         (f"{D}coco", 8, 40, [1, 4]),
         (f"{D}coco_full", 8, 64, [1, 1]),
         (f"{D}voc", 8, 40, [1, 4]),
+        (f"{M}dino_r50_coco", 8, 40, [1, 4]),
+        (f"{M}deformable-detr_r50_coco", 8, 40, [1, 4]),
     ],
 )
 def test_batch_and_ratio(name, gpus, total, ratio):
@@ -65,6 +69,8 @@ def test_batch_and_ratio(name, gpus, total, ratio):
         (f"{D}coco", 4.0, 0.9, 4000, 0),
         (f"{D}coco_full", 2.0, 0.9, 4000, 0),
         (f"{D}voc", 4.0, 0.9, 4000, 0),
+        (f"{M}dino_r50_coco", 2.0, 0.4, 0, 0),
+        (f"{M}deformable-detr_r50_coco", 2.0, 0.4, 0, 0),
     ],
 )
 def test_weight_thresholds_and_burn_in(name, alpha, score_thr, burn_in, ramp):
@@ -160,6 +166,23 @@ def test_dtg():
         assert (stage.rank_weight, stage.temperature) == (3.0, 1.0)
 
 
+@pytest.mark.parametrize("percent", [1, 5, 10])
+@pytest.mark.parametrize(("name", "rate"), [("dino", 1e-4), ("deformable-detr", 2e-4)])
+def test_mixpl(name, rate, percent):
+    cfg = config(f"{M}{name}_r50_coco", percent)
+    assert cfg.train_cfg.max_iters == 90_000
+    assert not cfg.get("param_scheduler")  # one rate, without a warm-up
+    wrapper = cfg.optim_wrapper
+    assert (wrapper.optimizer.type, wrapper.optimizer.lr) == ("AdamW", rate)
+    assert wrapper.clip_grad.max_norm == 0.1
+    assert wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 0.1
+    assert cfg.default_hooks.teacher.momentum == 0.9998
+    assert cfg.model.semi_train_cfg.min_box_wh == (0.01, 0.01)
+    unlabelled = cfg.train_dataloader.dataset.datasets[1]
+    erase = unlabelled.pipeline[-1].strong[1]
+    assert (erase.type, erase.num, erase.ratio) == ("ErasePatches", (1, 19), (0, 0.1))
+
+
 @pytest.mark.parametrize(
     ("name", "train", "test"),
     [
@@ -173,6 +196,7 @@ def test_dtg():
         ),
         (f"{L}coco", [(1333, 400), (1333, 1200)], (1333, 800)),
         (f"{D}coco", [(1333, 400), (1333, 1200)], (1333, 800)),
+        (f"{M}dino_r50_coco", [(1333, 400), (1333, 1200)], (1333, 800)),
     ],
 )
 def test_image_sizes(name, train, test):

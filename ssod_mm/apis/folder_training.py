@@ -114,6 +114,11 @@ def plan_folder(
     row, config = folder_row(method, detector, iters)
     plain = load_target(config)
     has_teacher = bool(plain.get("teacher_config"))
+    if pretrained and "{pretrained}" not in str(plain.model.to_dict()):
+        raise UserError(
+            f"--pretrained {pretrained}: no part of {config} loads ImageNet weights; "
+            "leave it out"
+        )
     fold, seed = fold or 1, seed or 0
     options, teacher_options = data.options(pretrained), {}
     if unlabelled is None and percent == 100 and has_teacher:

@@ -215,7 +215,7 @@ def _set_views(cfg: Config) -> None:
     """Transforms in place of ``pipeline="labelled"``, ``"unlabelled"``, ``"test"``."""
     loaders = [cfg.get(f"{stage}_dataloader") for stage in ("train", "val", "test")]
     waiting = [
-        node for node in _dicts(loaders) if isinstance(node.get("pipeline"), str)
+        node for node in nested_dicts(loaders) if isinstance(node.get("pipeline"), str)
     ]
     if not waiting:
         return
@@ -285,7 +285,7 @@ def _train_from_the_start(cfg: Config) -> None:
     """Without ``pretrained`` no weights are loaded and nothing is frozen."""
     if cfg.get("pretrained") not in (None, "none", "None"):
         return
-    for part in _dicts(cfg.get("model") or {}):
+    for part in nested_dicts(cfg.get("model") or {}):
         weights = part.get("init_cfg")
         if isinstance(weights, Mapping) and weights.get("checkpoint") == "{pretrained}":
             part["init_cfg"] = None
@@ -348,7 +348,7 @@ def _set_num_classes(cfg: Config) -> None:
     elif not _COUNT.allows(number):
         raise UserError(f"num_classes must be {_COUNT.wanted}, not {number!r}")
     if number is not None:
-        for part in _dicts(cfg.get("model") or {}):
+        for part in nested_dicts(cfg.get("model") or {}):
             if "num_classes" in part:
                 part["num_classes"] = number
 
@@ -368,10 +368,10 @@ def _classes_of_json(cfg: Config) -> int | None:
         return None  # the check of the files, or training, names what is wrong
 
 
-def _dicts(node: Any) -> Iterator[dict]:
+def nested_dicts(node: Any) -> Iterator[dict]:
     """Every dict in nested dicts and lists, outer ones first."""
     if isinstance(node, dict):
         yield node
     if isinstance(node, (dict, list, tuple)):
         for child in list(node.values()) if isinstance(node, dict) else node:
-            yield from _dicts(child)
+            yield from nested_dicts(child)

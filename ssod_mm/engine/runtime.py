@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import logging
 import os
 
 import torch
@@ -15,6 +16,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from ssod_mm.cli.lookup import find_config, load_config
+from ssod_mm.cli.parameters import nested_dicts
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.engine.checkpoint_hook import newest_checkpoint
 from ssod_mm.engine.speed import FastRunner
@@ -156,3 +158,28 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     )
     wrapper["device_ids"] = None
     cfg.model_wrapper_cfg = wrapper
+    use_local_batch_norm(cfg)
+
+
+def use_local_batch_norm(cfg: Config) -> None:
+    """Let batch norm that works over several GPUs be plain, and say so.
+
+    PyTorch has ``SyncBN`` for GPUs alone. RTMDet turns its batch norm into that one by
+    itself where there are several processes.
+
+    Args:
+        cfg: its ``model`` is changed.
+    """
+    changed = False
+    for part in nested_dicts(cfg.get("model") or {}):
+        if part.get("type") == "SyncBN":
+            part["type"], changed = "BN", True
+        elif part.get("type") == "RTMDet" and part.get("use_syncbn", True):
+            part["use_syncbn"], changed = False, True
+    if changed:
+        print_log(
+            "SyncBN needs GPUs: here it is BN, and every process normalises by its own "
+            "images",
+            logger="current",
+            level=logging.WARNING,
+        )

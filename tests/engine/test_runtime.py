@@ -23,6 +23,7 @@ from ssod_mm.engine.runtime import (
     find_config,
     load_config,
     resolve_config,
+    use_local_batch_norm,
 )
 from ssod_mm.engine.seed_hook import IterationSeedHook
 from ssod_mm.errors import UserError
@@ -436,6 +437,25 @@ def test_more_processes_than_gpus_is_one_error(data, tmp_path, monkeypatch):
 
 
 # --- seeds and errors -------------------------------------------------------------
+
+
+def test_cpu_processes_have_plain_batch_norm():
+    heads = [dict(norm_cfg=dict(type="SyncBN")), dict(norm_cfg=dict(type="GN"))]
+    detector = dict(type="RTMDet", backbone=dict(norm_cfg=dict(type="SyncBN")))
+    cfg = Config(dict(model=dict(detector=dict(detector, heads=heads))))
+    with mock.patch("ssod_mm.engine.runtime.print_log") as log:
+        use_local_batch_norm(cfg)
+    assert "SyncBN needs GPUs" in log.call_args.args[0]
+    changed = cfg.model.detector
+    assert changed.use_syncbn is False
+    assert changed.backbone.norm_cfg.type == "BN"
+    assert [head.norm_cfg.type for head in changed["heads"]] == ["BN", "GN"]
+
+    before = cfg.to_dict()
+    with mock.patch("ssod_mm.engine.runtime.print_log") as log:
+        use_local_batch_norm(cfg)
+    assert cfg.to_dict() == before
+    assert not log.called
 
 
 def test_iteration_seed_depends_on_seed_rank_and_iteration_alone():

@@ -13,6 +13,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
+from ssod_mm.engine.runtime import use_local_batch_norm
 from tests.config_runs import dicts_in
 
 CONFIGS = Path(mmdet.__file__).parent / ".mim" / "configs"
@@ -63,9 +64,8 @@ def family_cfg(family: str) -> ConfigDict:
         backbone.norm_cfg = dict(type="GN", num_groups=4)
         stages = backbone.out_indices
         cfg.neck.in_channels = [16 * 2**stage for stage in stages]
+    use_local_batch_norm(Config(dict(model=cfg)))
     for part in dicts_in(cfg):
-        if part.get("type") == "SyncBN":  # wants GPUs
-            part["type"] = "BN"
         part.update({key: value for key, value in FEW.items() if key in part})
     for stack in ("encoder", "decoder"):
         if stack in cfg:

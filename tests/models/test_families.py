@@ -144,7 +144,7 @@ def test_the_teacher_is_mmdets_detector(family, mmdet_scope, tmp_path):
     again.load_state_dict(model.state_dict(), strict=True)
 
 
-TWO_PROCESSES = ("ATSS", "YOLOX", "Sparse R-CNN", "DETR", "DINO")
+TWO_PROCESSES = ("ATSS", "RTMDet", "YOLOX", "Sparse R-CNN", "DETR", "DINO")
 
 
 @pytest.fixture(scope="module")

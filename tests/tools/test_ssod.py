@@ -207,7 +207,13 @@ def test_a_student_starts_from_its_teacher_and_the_user_has_the_last_word(data):
         ("supervised", dict(unlabelled="."), "needs a method with a teacher"),
         ("dtg", dict(unlabelled=".", percent=10), "and no --percent"),
         ("dtg", dict(detector="nothing"), "is none of the detectors that dtg has"),
+        ("dtg", dict(detector="rtmdet"), "detectors that dtg has on a folder: faster"),
         ("dtg", dict(iters=(0, 5)), "each at least 1"),
+        (
+            "mean_teacher",
+            dict(detector="yolox", pretrained="w.pth"),
+            "--pretrained w.pth: no part of .*yolox_s_folder.py loads",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(data, method, options, words):
@@ -238,6 +244,20 @@ def test_detectors_are_named_by_their_beginning():
         choose_detector("dtg", names, "faster")
     with pytest.raises(UserError, match="yolo is none"):
         choose_detector("dtg", names, "yolo")
+
+
+@pytest.mark.parametrize("detector", ["rtmdet", "yolox"])
+def test_one_stage_detectors_train_on_a_folder(data, detector):
+    method = "mean_teacher"
+    phases, _ = plan_folder(read_own_data(data), method, detector=detector)
+    names = [Path(phase.arguments[0]).stem for phase in phases]
+    assert names == [
+        f"supervised_{detector}_s_folder",
+        f"mean_teacher_{detector}_s_folder",
+    ]
+    assert options_of(phases[1])["continue_from"] == str(phases[0].checkpoint)
+    (alone,), _ = plan_folder(read_own_data(data), "supervised", detector=detector)
+    assert Path(alone.arguments[0]).stem == names[0]
 
 
 def test_the_row_says_the_config():
