@@ -1,7 +1,7 @@
 """Mean teacher: DINO R50, 10 % of the labels of COCO, with MixPL's settings.
 
 Command: tools/dist_train.sh mean_teacher/mean_teacher_dino_r50_coco.py 8
-Published AP: 44.6 with MixPL's mosaics and mixup, which `model.mixing` switches on.
+Published AP: 44.6 with mosaics and mixup, see the row coco_detectors:dino_mixed.
 """
 
 _base_ = [
