@@ -27,6 +27,28 @@ def retina_cfg() -> dict:
     return one_stage_cfg("RetinaHead")
 
 
+def gfl_cfg() -> dict:
+    """A tiny GFL, whose boxes are distributions over eight strides."""
+    cfg = one_stage_cfg("RetinaHead")
+    cfg["type"] = "GFL"
+    cfg["bbox_head"].update(
+        type="GFLHead",
+        reg_max=8,
+        norm_cfg=dict(type="GN", num_groups=4),
+        anchor_generator=dict(
+            type="AnchorGenerator",
+            octave_base_scale=4,
+            scales_per_octave=1,
+            ratios=[1.0],
+            strides=[8, 16, 32],
+        ),
+        loss_cls=dict(type="QualityFocalLoss", use_sigmoid=True, beta=2.0),
+        loss_bbox=dict(type="GIoULoss", loss_weight=2.0),
+    )
+    cfg["train_cfg"]["assigner"] = dict(type="ATSSAssigner", topk=9)
+    return cfg
+
+
 def build_dense(dense=None, cfg=None, seed=0, certain=True, **arguments):
     """A DenseGuidanceTeacher in train mode, teacher equal to student.
 
@@ -72,7 +94,8 @@ def spread_scores(detector) -> None:
     if hasattr(detector, "rpn_head"):
         layers = [detector.rpn_head.rpn_cls, detector.roi_head.bbox_head.fc_cls]
     else:
-        layers = [detector.bbox_head.retina_cls]
+        head = detector.bbox_head
+        layers = [getattr(head, "retina_cls", None) or head.gfl_cls]
     for layer in layers:
         torch.nn.init.normal_(layer.weight, std=1.5)
         torch.nn.init.zeros_(layer.bias)

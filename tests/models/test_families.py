@@ -30,7 +30,7 @@ from tests.models.families import (
 )
 
 ROI_HEADS = ("Faster R-CNN", "Cascade R-CNN")
-DENSE = (*ROI_HEADS, "RetinaNet")
+DENSE = (*ROI_HEADS, "RetinaNet", "GFL")
 each_family = pytest.mark.parametrize("family", FAMILIES)
 
 

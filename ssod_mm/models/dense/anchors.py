@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from mmdet.models.dense_heads import AnchorHead, RetinaHead, RPNHead
+from mmdet.models.dense_heads import AnchorHead, GFLHead, RetinaHead, RPNHead
 from mmdet.structures import SampleList
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from ssod_mm.errors import UserError
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
 from ssod_mm.maths.boxes import box_areas, clip_boxes
 from ssod_mm.maths.clustering import nms_clusters
+from ssod_mm.models.dense.boxes import box_losses, decoded_boxes, num_box_outputs
 from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
 from ssod_mm.models.dense.losses import Targets, cluster_losses, cluster_targets
 from ssod_mm.models.dense.settings import DenseStage
@@ -43,10 +44,10 @@ def check_anchor_head(head: torch.nn.Module, key: str) -> None:
             f"{key}: dense guidance matches anchors, but {name} has none; use an "
             f"anchor-based head such as RetinaHead, or set {key}.mode='sparse'."
         )
-    if not isinstance(head, (RetinaHead, RPNHead)):
+    if not isinstance(head, (RetinaHead, RPNHead, GFLHead)):
         raise UserError(
-            f"{key}: dense guidance reads a class score and four offsets of an anchor, "
-            f"and {name} gives something else; use RetinaHead, or set "
+            f"{key}: dense guidance reads a class score and the box of an anchor, and "
+            f"{name} gives something else; use RetinaHead or GFLHead, or set "
             f"{key}.mode='sparse'."
         )
     if not head.use_sigmoid_cls:
@@ -84,7 +85,7 @@ def anchor_clusters(
     Args:
         head: the teacher's head.
         cls_maps: its class logits per level, (B, A * C, h, w).
-        box_maps: its box outputs per level, (B, A * 4, h, w).
+        box_maps: its box outputs per level, (B, A * 4, h, w), of GFL more.
         samples: data samples of the weak views.
         stage: settings.
         taus_C: a threshold for each class in place of ``stage.tau``.
@@ -104,9 +105,9 @@ def anchor_clusters(
     images, rows, labels = (logits >= floors_C.logit()).nonzero(as_tuple=True)
     scores = logits[images, rows, labels].sigmoid()
     priors = anchors_N4[rows]
-    deltas = flat_maps(box_maps, head.bbox_coder.encode_size)[images, rows]
+    outputs = flat_maps(box_maps, num_box_outputs(head))[images, rows]
     sizes = torch.tensor([s.img_shape[:2] for s in samples], device=device)
-    boxes = clip_boxes(head.bbox_coder.decode(priors, deltas), sizes[images])
+    boxes = clip_boxes(decoded_boxes(head, priors, outputs), sizes[images])
 
     if isinstance(head, RPNHead):
         groups = images * len(per_level) + level_N[rows]
@@ -279,21 +280,15 @@ def anchor_losses(
     logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
     grids = [tuple(m.shape[-2:]) for m in cls_maps]
     targets, anchors_R4 = anchor_targets(head, grids, samples, candidates, stage)
-    deltas_R4 = flat_maps(box_maps, head.bbox_coder.encode_size).flatten(0, 1)
+    outputs_RC = flat_maps(box_maps, num_box_outputs(head)).flatten(0, 1)
 
     def box_loss(rows: Tensor, boxes: Tensor, _labels_M: Tensor) -> Tensor:
-        predicted, priors = deltas_R4[rows], anchors_R4[rows]
-        if head.reg_decoded_bbox:
-            predicted = head.bbox_coder.decode(priors, predicted)
-        else:
-            boxes = head.bbox_coder.encode(priors, boxes)
-        values = head.loss_bbox(predicted, boxes, reduction_override="none")
-        return values.reshape(len(rows), -1).sum(1)
+        return box_losses(head, anchors_R4[rows], outputs_RC[rows], boxes)
 
     losses, stats = cluster_losses(
         logits, box_loss, targets, stage, focal_parameters(head)
     )
     scale = getattr(head.loss_cls, "loss_weight", 1.0)
     losses["cls"] = losses["cls"] * scale
-    losses["reg"] = losses["reg"] + deltas_R4.sum() * 0.0
+    losses["reg"] = losses["reg"] + outputs_RC.sum() * 0.0
     return losses, stats
