@@ -102,6 +102,7 @@ def test_classes_exist(page):
 @each_page
 def test_config_keys_exist(page):
     names = (
+        "supervised/supervised_faster-rcnn_r18_shapes",
         "mean_teacher/mean_teacher_faster-rcnn_r50_coco",
         "mean_teacher/mean_teacher_faster-rcnn_r50_voc",
         "certainty/certainty_faster-rcnn_r18_shapes",
