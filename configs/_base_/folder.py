@@ -6,7 +6,7 @@
     <data_root>/unlabelled/                          optional, images without a json
 
 The classes are those of the json. The detector is a MobileNetV2-FPN for images of about
-350 px, about 0.5 s for a step of four images; `pretrained` names its ImageNet weights.
+320 px, about 0.6 s for a step of four images; `pretrained` names its ImageNet weights.
 With them the first stages and the batch norm are frozen; without them all is trained,
 from random weights, which wants many more iterations and labels.
     --cfg-options data_root=path/to/data pretrained=mobilenet_v2
@@ -17,16 +17,16 @@ num_classes = None  # as many as the json has
 percent = 10
 pretrained = None
 sizes = None  # "proposed": views and anchors from the sizes of the labelled boxes
-max_pixels = (
-    304 * 228
-)  # bound on a view for that; a step takes as long as it has pixels
+# Bound on the pixels of a view; a step takes as long as it has pixels.
+max_pixels = 320 * 320
 
-# Soft Teacher's views for small images: 304 x 228 on average.
+# Soft Teacher's views for small images. A scale gives limits (long, short); "images"
+# stands for the median size of the validation images, within `max_pixels`.
 views = dict(
     preset="soft_teacher",
-    scale=(304, 228),  # (long, short) limits ...
-    ratio=(0.75, 1.25),  # ... and the range of the factor on both
-    test_scale=(304, 228),
+    scale="images",
+    ratio=(0.75, 1.25),  # range of the factor on both limits
+    test_scale="images",
 )
 labelled = dict(
     type="CocoSemiDataset",

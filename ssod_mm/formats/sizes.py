@@ -13,7 +13,7 @@ from ssod_mm.errors import UserError
 
 SMALL_BOX_PX = 16
 """Size at which a box is well seen: twice the smallest stride of the detectors here."""
-STRIDES, MAX_PIXELS = (8, 16, 32, 64), 304 * 228
+STRIDES, MAX_PIXELS = (8, 16, 32, 64), 320 * 320
 """Of the configs for folders."""
 MOST_BOXES = 5000
 SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -58,6 +58,20 @@ class Proposal:
             f"of the boxes is below {self.small_box:.0f} px{wish}; anchors of "
             f"{self.anchor_scale:g} strides, IoU {self.mean_iou:.2f} with the boxes"
         )
+
+
+def view_of_images(images: Sequence[Size], max_pixels: int) -> tuple[int, int]:
+    """Long and short side of a view as large as the images.
+
+    Args:
+        images: width and height of each in pixels; without any the view is square.
+        max_pixels: bound on the pixels of a view.
+    """
+    side = math.sqrt(max_pixels)
+    long = statistics.median([max(size) for size in images] or [side])
+    short = statistics.median([min(size) for size in images] or [side])
+    factor = min(1.0, math.sqrt(max_pixels / (long * short)))
+    return _rounded(long * factor), _rounded(short * factor)
 
 
 def propose_sizes(

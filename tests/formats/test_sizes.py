@@ -136,6 +136,36 @@ def test_a_config_takes_them_and_says_so(ann_file, capsys):
     assert capsys.readouterr().out.startswith("sizes from 1 boxes in images of 400 x")
 
 
+@pytest.mark.parametrize(
+    ("images", "max_pixels", "view"),
+    [
+        # As large as the median image, upright ones too ...
+        ([(400, 300), (300, 400), (640, 480)], 10**6, (400, 300)),
+        # ... but within the bound, in multiples of 4 pixels.
+        ([(1920, 1080)] * 3, 320 * 320, (428, 240)),
+        ([(320, 320)], 320 * 320, (320, 320)),
+        ([], 320 * 320, (320, 320)),
+    ],
+)
+def test_views_as_large_as_the_images(tmp_path, images, max_pixels, view):
+    path = tmp_path / "val.json"
+    sizes = [dict(width=width, height=height) for width, height in images]
+    path.write_text(json.dumps(dict(images=sizes)))
+    cfg = make_config(
+        tmp_path / "none.json",
+        sizes=None,
+        max_pixels=max_pixels,
+        views=dict(scale="images", test_scale="images"),
+        val_dataloader=dict(dataset=dict(data_root=str(tmp_path), ann_file=path.name)),
+    )
+    set_sizes(cfg)
+    assert (cfg.views.scale, cfg.views.test_scale) == (view, view)
+    # Only what says so is set.
+    cfg = make_config(path, sizes=None, views=dict(scale=(8, 8), test_scale="images"))
+    set_sizes(cfg)
+    assert (cfg.views.scale, cfg.views.test_scale) == ((8, 8), (1000, 1000))
+
+
 @pytest.mark.parametrize("changes", [{"sizes": None}, {"sizes": "none"}])
 def test_a_config_that_asks_for_nothing_stays(ann_file, changes):
     cfg = make_config(ann_file, **changes)
