@@ -1,4 +1,4 @@
-"""Size of the views from the images, or of views and anchors from the labelled boxes."""
+"""Size of the views from the images; of views and anchors from labelled boxes."""
 
 from __future__ import annotations
 
