@@ -33,6 +33,11 @@ _NO_NEWS = (
     "bbox_mAP_copypaste: ",
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias of',
+    "paramwise_options -- ",  # one line for every weight; the config says it in one
+)
+_NO_NEWS_OF_A_WEIGHT = (
+    " is skipped since its requires_grad=False",
+    " is skipped since bypass_duplicate=True",
 )
 
 
@@ -41,7 +46,8 @@ _WEIGHTS_HEADING = "Name of parameter - Initialization information"
 
 def is_news(record: logging.LogRecord) -> bool:
     """Whether a line of mmengine tells a user anything."""
-    return not record.getMessage().startswith(_NO_NEWS)
+    text = record.getMessage()
+    return not (text.startswith(_NO_NEWS) or text.endswith(_NO_NEWS_OF_A_WEIGHT))
 
 
 @HOOKS.register_module()

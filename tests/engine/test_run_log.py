@@ -72,6 +72,9 @@ def test_the_first_and_the_tenth_iteration_are_logged(start):
     [
         ('"HardDiskBackend" is the alias of "LocalBackend"', False),
         ("Checkpoints will be saved to /a", False),
+        ("paramwise_options -- backbone.conv.weight:lr=1e-05", False),
+        ("teacher.conv.bias is skipped since its requires_grad=False", False),
+        ("head.conv is duplicate. It is skipped since bypass_duplicate=True", False),
         ("Load checkpoint from /a.pth", True),
         ("left out: image HardDiskBackend.png", True),
     ],
