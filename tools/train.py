@@ -60,7 +60,9 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
         f"sweep folder (default: {METHOD})",
     )
     folder.add_argument(
-        "--detector", help="as a config for folders names it (default: the method's)"
+        "--detector",
+        help="rtmdet, yolox or another one that the method has a config of for folders "
+        "(default: the method's small Faster R-CNN)",
     )
     folder.add_argument(
         "--unlabelled",
