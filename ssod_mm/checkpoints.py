@@ -255,6 +255,15 @@ def fetched(
 # model zoos, for load_from, resume, init_cfg and published models alike.
 mmengine_checkpoint._safe_torch_load = safe_load
 mmengine_checkpoint.load_url = fetch_weights
+_stock_load = mmengine_checkpoint.CheckpointLoader.load_checkpoint
+
+
+def _load_silently(filename: str, map_location: Any = None, logger: Any = None) -> Any:
+    """Mmengine's loader without its line about backends: who asks names the file."""
+    return _stock_load(filename, map_location, "silent")
+
+
+mmengine_checkpoint.CheckpointLoader.load_checkpoint = staticmethod(_load_silently)
 
 
 def load_weights(

@@ -20,6 +20,7 @@ from ssod_mm.cli.arguments import (
     add_override_arguments,
     add_trust_argument,
     config_overrides,
+    make_parser,
 )
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument(
         "--run",
         nargs=3,
@@ -49,10 +48,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--which",
         choices=["teacher", "student"],
-        help="default: the one that the config's semi_test_cfg.predict_on names, and "
-        "with --on unlabelled the teacher, whose labels they are",
+        help="whose boxes (default: the one that the config's semi_test_cfg.predict_on "
+        "names, and with --on unlabelled the teacher, whose labels they are)",
     )
-    parser.add_argument("--on", choices=["test", "unlabelled"], default="test")
+    parser.add_argument(
+        "--on",
+        choices=["test", "unlabelled"],
+        default="test",
+        help="the images and their truth",
+    )
     parser.add_argument(
         "--score-thr",
         type=float,
@@ -66,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="AP of the N classes rarest among the first run's labelled images",
     )
-    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--device", help="(default: CUDA if there is any)")
     add_override_arguments(parser)
     add_trust_argument(parser)
     return parser.parse_args()

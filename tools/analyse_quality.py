@@ -20,6 +20,7 @@ from ssod_mm.cli.arguments import (
     add_config_arguments,
     add_trust_argument,
     config_overrides,
+    make_parser,
 )
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
@@ -32,14 +33,22 @@ if TYPE_CHECKING:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add_config_arguments(parser)
     parser.add_argument("checkpoint", help="file of weights")
     parser.add_argument("--out", required=True, help="output folder")
-    parser.add_argument("--which", choices=["teacher", "student"], default="teacher")
-    parser.add_argument("--on", choices=["unlabelled", "test"], default="unlabelled")
+    parser.add_argument(
+        "--which",
+        choices=["teacher", "student"],
+        default="teacher",
+        help="whose boxes",
+    )
+    parser.add_argument(
+        "--on",
+        choices=["unlabelled", "test"],
+        default="unlabelled",
+        help="the images and their truth",
+    )
     parser.add_argument(
         "--score-thr",
         type=float,
@@ -47,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
         default=[0.05, 0.5, 0.8],
         help="least class probabilities; one table each, the first one is drawn",
     )
-    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--device", help="(default: CUDA if there is any)")
     add_trust_argument(parser)
     return parser.parse_args()
 

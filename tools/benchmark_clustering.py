@@ -36,6 +36,7 @@ from mmengine.device import get_device
 from terminaltables import AsciiTable
 from torch import Tensor
 
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
 from ssod_mm.maths.clustering import nms_clusters
 
@@ -53,12 +54,10 @@ Drawn = tuple[Tensor, Tensor, Tensor]  # boxes, scores, groups
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=8, help="images of the batch")
     parser.add_argument("--rounds", type=int, default=10, help="timed rounds")
-    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--device", help="(default: CUDA if there is any)")
     parser.add_argument("--no-worst-case", action="store_true", help="leave it out")
     return parser.parse_args()
 

@@ -25,6 +25,7 @@ from mmengine.registry import init_default_scope
 from terminaltables import AsciiTable
 
 import ssod_mm.data  # noqa: F401  (registers the transforms)
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.views import view_pipelines
 from ssod_mm.data.views import build_pipeline
@@ -128,11 +129,13 @@ def compare(
 
 def parse_args() -> argparse.Namespace:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="folder of images to use instead")
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--images", type=Path, help="folder of images (default: drawn ones)"
+    )
     parser.add_argument("--num", type=int, default=16, help="images of each size")
     parser.add_argument("--rounds", type=int, default=5, help="passes of each pipeline")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the drawings")
     args = parser.parse_args()
     if min(args.num, args.rounds) < 1:
         parser.error("--num and --rounds must be at least 1")

@@ -16,6 +16,7 @@ from ssod_mm.cli.arguments import (
     add_override_arguments,
     add_trust_argument,
     config_overrides,
+    make_parser,
 )
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
@@ -24,9 +25,7 @@ from ssod_mm.cli.resolve import resolve_config
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("images", nargs="+", help="image files, folders of images")
     parser.add_argument(
         "--run",
@@ -37,16 +36,19 @@ def parse_arguments() -> argparse.Namespace:
         help="a column of the pictures; give the option once for each",
     )
     parser.add_argument("--out", required=True, help="output folder")
-    parser.add_argument("--truth", metavar="FILE", help="COCO json with true boxes")
+    parser.add_argument(
+        "--truth", metavar="FILE", help="COCO json with true boxes (default: none)"
+    )
     parser.add_argument(
         "--which",
         choices=["teacher", "student"],
-        help="default: the one that the config's semi_test_cfg.predict_on names",
+        help="whose boxes (default: the one that the config's semi_test_cfg.predict_on "
+        "names)",
     )
     parser.add_argument(
         "--score-thr", type=float, default=0.5, help="least class probability"
     )
-    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--device", help="(default: CUDA if there is any)")
     add_override_arguments(parser)
     add_trust_argument(parser)
     return parser.parse_args()

@@ -1,94 +1,67 @@
 """Train, compare and draw: semi-supervised methods with the same few labels.
 
-    make demo                        all methods on the embedded shapes
-    make demo DATA=path/to/folder    supervised against mean teacher on your own data
+    ssod demo                          all methods on the embedded shapes
+    ssod demo --data path/to/folder    supervised against mean teacher on your own data
+
+`make demo` and `make demo DATA=path/to/folder` are the same, with the set-up before.
 
 This is the sweep `shapes`, or `folder` for your own data, on one label split with one
 seed. Every row has a first phase on the labelled images and goes on from its weights
 for as many iterations. Without a GPU two trainings run at a time. The same command
 again goes on where it was stopped and trains nothing twice.
 
-DATA is a folder of COCO json, YOLO or VOC, see docs/own_data.md.
-
-PRETRAINED=mobilenet_v2 takes ImageNet weights for your own data. Writes results.md,
-curves.png, pseudo_labels.png, report.html, log.txt and a folder for each training.
+The folder is one of COCO json, YOLO or VOC, see docs/own_data.md. What is written:
+results.md, curves.png, pseudo_labels.png, report.html, log.txt and a folder for each
+training.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
-import time
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-from rich.console import Console
-
-from ssod_mm.cli.arguments import ratio_number
+from ssod_mm.cli.arguments import make_parser, ratio_number
 from ssod_mm.cli.errors import one_line_errors
-from ssod_mm.cli.own_data import read_own_data
-from ssod_mm.errors import UserError
-from ssod_mm.sweep.display import NotingListener
-from ssod_mm.sweep.execute import (
-    progress,
-    run_until_done,
-    set_aside,
-    status_lines,
-    train_commander,
-)
-from ssod_mm.sweep.local import LocalRunner, Slot
-from ssod_mm.sweep.plan import Plan, plan_sweep
-from ssod_mm.sweep.results_page import early_table, write_comparison
-from ssod_mm.sweep.slots import gpu_numbers, make_slots
-from ssod_mm.sweep.spec import Sweep, load_sweep
-from ssod_mm.sweep.state import StageFolder, outdated_folders, stage_states
-
-TOOLS = Path(__file__).resolve().parent
-FIRST_ROWS = ("supervised", "mean_teacher")
-"""Compared as soon as both are finished; alone by default on your own data."""
-RETRIES = 1
-SUMMARY_S = 30.0
-
-
-@dataclass(frozen=True)
-class Demo:
-    """What a demo trains.
-
-    Attributes:
-        sweep: rows of one label split with one seed.
-        data_root: folder of the images.
-        is_embedded: whether these are the shapes.
-        percent: labelled images in percent.
-        fold: label split.
-    """
-
-    sweep: Sweep
-    data_root: Path
-    is_embedded: bool
-    percent: float
-    fold: int
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, help="folder with your own data")
-    parser.add_argument("--rows", nargs="+", help="rows of the sweep to train, or: all")
+    parser = make_parser(__doc__)
     parser.add_argument(
-        "--percent", type=ratio_number, help="labelled images in percent"
+        "--data",
+        type=Path,
+        help="folder with your own data (default: the embedded shapes)",
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        help="rows of the sweep to train, or: all (default: all of the shapes, "
+        "supervised and mean_teacher with --data)",
+    )
+    parser.add_argument(
+        "--percent",
+        type=ratio_number,
+        help="labelled images in percent (default: the sweep's first ratio)",
+    )
+    parser.add_argument(
+        "--pretrained",
+        metavar="WEIGHTS",
+        help="with --data: ImageNet weights, a file or a name such as mobilenet_v2 "
+        "(default: the variable PRETRAINED, else random weights)",
     )
     parser.add_argument("--fold", type=int, default=1, help="label split, from 1")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the trainings")
     parser.add_argument(
-        "--out", type=Path, help="default: work_dirs/demo, or with --data demo-FOLDER"
+        "--out",
+        type=Path,
+        help="folder (default: work_dirs/demo, or with --data demo-FOLDER)",
     )
     parser.add_argument(
-        "--slots", type=int, help="trainings at a time, on the CPU; default 2 there"
+        "--slots",
+        type=int,
+        help="trainings at a time (default: one for each GPU; without any, 2)",
     )
     parser.add_argument(
         "--fresh", action="store_true", help="set earlier runs aside and train again"
@@ -98,145 +71,19 @@ def parse_arguments() -> argparse.Namespace:
         nargs=2,
         type=int,
         metavar=("FIRST", "SECOND"),
-        help="iterations of the phases, for a quick look",
+        help="iterations of the phases, for a quick look (default: the sweep's)",
     )
     return parser.parse_args()
-
-
-def make_demo(arguments: argparse.Namespace) -> Demo:
-    """What the command line asks for.
-
-    Raises:
-        FileNotFoundError: the folder of the user lacks something; says what.
-        ValueError: a value that does not fit.
-    """
-    is_embedded = arguments.data is None
-    sweep = load_sweep("shapes" if is_embedded else "folder")
-    if is_embedded:
-        root, name, options = Path(os.environ.get("DATA_ROOT", "data/shapes")), "", {}
-        rows = arguments.rows
-    else:
-        data = read_own_data(arguments.data)
-        root, name = data.root, data.root.name
-        options = data.options(os.environ.get("PRETRAINED"))
-        rows = arguments.rows or list(FIRST_ROWS)
-    percent = sweep.ratios[0] if arguments.percent is None else arguments.percent
-    sweep = sweep.select(
-        None if rows == ["all"] else rows, [percent], [arguments.fold], [arguments.seed]
-    )
-    lengths = [{}, {}]
-    if arguments.iters is not None:
-        if min(arguments.iters) < 1:
-            raise UserError(f"--iters {arguments.iters}: at least 1 for each phase")
-        lengths = [{"max_iters": length} for length in arguments.iters]
-    sweep = sweep.with_options({**options, **lengths[1]}, {**options, **lengths[0]})
-    title = f"{name or sweep.title}, {percent:g} % labels, fold {arguments.fold}"
-    sweep = replace(sweep, title=title)
-    return Demo(sweep, root, is_embedded, percent, arguments.fold)
-
-
-def prepare_data(demo: Demo) -> None:
-    """Draw the shapes and make the label split where they are missing.
-
-    Raises:
-        UserError: one of them failed.
-    """
-    if demo.is_embedded:
-        call_tool("make_shapes", "--out", demo.data_root)
-    semi = demo.data_root / "annotations" / "semi"
-    split = semi / f"instances_train.{demo.fold}@{demo.percent:g}.json"
-    if not split.exists():
-        ann_file = demo.data_root / "annotations" / "instances_train.json"
-        numbers = ["--percent", demo.percent, "--fold", demo.fold]
-        call_tool("make_splits", "--ann", ann_file, "--out", semi, *numbers)
-
-
-def call_tool(name: str, *words: object) -> None:
-    """Run another tool in view of the user.
-
-    Raises:
-        UserError: it failed.
-    """
-    command = [sys.executable, str(TOOLS / f"{name}.py"), *map(str, words)]
-    if subprocess.run(command, check=False).returncode:
-        raise UserError(f"tools/{name}.py failed; the reason is above.")
-
-
-def demo_slots(slots: int | None) -> list[Slot]:
-    """The GPUs; without any, two places on the CPU where it has two cores."""
-    gpus = gpu_numbers(None)
-    if slots is None and not gpus:
-        slots = min(2, os.cpu_count() or 1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return make_slots(gpus, 1, slots)
-
-
-def begin(plan: Plan, out: Path, listener: NotingListener) -> None:
-    """Say where things are, and what is done already."""
-    states = [*stage_states(plan, out, RETRIES).values()]
-    done = states.count("finished")
-    if done:
-        listener.event(
-            f"{done} of {len(states)} trainings are finished already and stay as they "
-            "are; --fresh trains them again"
-        )
-    for folder in outdated_folders(plan, out):
-        listener.event(f"changed since, not counted: {folder}")
-    for stage in plan.stages.values():
-        folder = StageFolder(stage, out)
-        folder.forgive()
-        listener.note(f"log of {stage.name}: {folder.log}")
-
-
-def output_folder(arguments: argparse.Namespace) -> Path:
-    """Where results go: a folder for each data set, so that none replaces another's."""
-    if arguments.out is not None:
-        return arguments.out.resolve()
-    suffix = f"-{arguments.data.resolve().name}" if arguments.data else ""
-    return Path("work_dirs", f"demo{suffix}").resolve()
-
-
-def run_demo(arguments: argparse.Namespace) -> int:
-    """Train what is missing, show the table, write the files; the exit code."""
-    start = time.monotonic()
-    out = output_folder(arguments)
-    demo = make_demo(arguments)
-    slots = demo_slots(arguments.slots)
-    prepare_data(demo)
-    plan = plan_sweep(demo.sweep, check_files=True)
-    if arguments.fresh:
-        for kept in set_aside(plan, out):
-            print(f"set aside: {kept}")
-    out.mkdir(parents=True, exist_ok=True)
-    log = out / "log.txt"
-    with log.open("a", encoding="utf-8") as file:
-        file.write(f"{time.strftime('%Y-%m-%d')} {plan.sweep.title}\n")
-    commander = train_commander(plan, out, TOOLS)
-    with progress(Console(), SUMMARY_S) as shown:
-        listener = NotingListener(shown, log, early_table(plan, out, FIRST_ROWS))
-        begin(plan, out, listener)
-        runner = LocalRunner(plan, out, slots, commander, listener, RETRIES)
-        states = run_until_done(runner)
-    minutes = (time.monotonic() - start) / 60
-    closing = [write_comparison(plan, out, minutes, drawn=FIRST_ROWS[1])]
-    is_finished = set(states.values()) <= {"finished"}
-    if not is_finished:
-        closing += status_lines(plan, out, RETRIES)
-    closing.append(f"{minutes:.1f} minutes. Table, curves, report and logs: {out}")
-    with log.open("a", encoding="utf-8") as file:
-        file.write("\n".join(closing) + "\n")
-    print("\n".join(closing))
-    return 0 if is_finished else 1
 
 
 def main() -> None:
     """Run the demo."""
     arguments = parse_arguments()
-    # Configs are read by the dozen: what they take from options is no news.
-    MMLogger.get_instance("sweep", log_level="WARNING")
+    from ssod_mm.apis.demo import run_demo
+
     with one_line_errors():
         try:
-            sys.exit(run_demo(arguments))
+            sys.exit(run_demo(arguments, partial(print, flush=True)))
         except KeyboardInterrupt:
             print("stopped; the same command goes on from the last checkpoints")
             sys.exit(130)

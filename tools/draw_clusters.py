@@ -15,6 +15,7 @@ from ssod_mm.cli.arguments import (
     add_config_arguments,
     add_trust_argument,
     config_overrides,
+    make_parser,
 )
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.cli.lookup import load_config
@@ -23,16 +24,14 @@ from ssod_mm.cli.resolve import resolve_config
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add_config_arguments(parser)
     parser.add_argument("checkpoint", help="file of weights of teacher and student")
     parser.add_argument("--out", required=True, help="output folder")
     parser.add_argument("--images", type=int, default=8, help="number of pictures")
     parser.add_argument("--clusters", type=int, default=4, help="largest ones, each")
     parser.add_argument("--ranks", type=int, default=6, help="best candidates of each")
-    parser.add_argument("--device", help="default: CUDA if there is any")
+    parser.add_argument("--device", help="(default: CUDA if there is any)")
     add_trust_argument(parser)
     return parser.parse_args()
 

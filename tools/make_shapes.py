@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.data.shapes import ShapesSpec, make_shapes
 from ssod_mm.data.shapes.glyphs import CLASS_PALETTE
@@ -25,21 +26,33 @@ from ssod_mm.data.split_files import make_splits, split_table
 def parse_args() -> argparse.Namespace:
     """Command line of this tool."""
     defaults = ShapesSpec()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("data/shapes"))
-    parser.add_argument("--num-train", type=int, default=defaults.num_train)
-    parser.add_argument("--num-val", type=int, default=defaults.num_val)
+    parser = make_parser(__doc__)
+    parser.add_argument("--out", type=Path, default=Path("data/shapes"), help="folder")
+    parser.add_argument(
+        "--num-train", type=int, default=defaults.num_train, help="training images"
+    )
+    parser.add_argument(
+        "--num-val", type=int, default=defaults.num_val, help="validation images"
+    )
     parser.add_argument(
         "--num-unlabelled",
         type=int,
         default=defaults.num_unlabelled,
         help="extra images without annotations, in OUT/unlabelled",
     )
-    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, help="of the drawings"
+    )
     parser.add_argument("--workers", type=int, default=2, help="drawing processes")
-    parser.add_argument("--percents", type=float, nargs="*", default=[5, 10])
-    parser.add_argument("--folds", type=int, nargs="*", default=[1, 2, 3])
-    parser.add_argument("--sheet", type=Path, help="picture of the first images")
+    parser.add_argument(
+        "--percents", type=float, nargs="*", default=[5, 10], help="of the splits"
+    )
+    parser.add_argument(
+        "--folds", type=int, nargs="*", default=[1, 2, 3], help="of the splits"
+    )
+    parser.add_argument(
+        "--sheet", type=Path, help="picture of the first images (default: none)"
+    )
     return parser.parse_args()
 
 

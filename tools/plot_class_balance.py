@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ssod_mm.cli.arguments import make_parser
 from ssod_mm.cli.errors import one_line_errors
 from ssod_mm.errors import UserError
 from ssod_mm.reporting.class_balance import (
@@ -24,14 +25,14 @@ from ssod_mm.reporting.tables import markdown_table, terminal_table
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("work_dir", type=Path, help="work folder of a run")
     parser.add_argument(
-        "--out", type=Path, help="PNG to write; default: WORK_DIR/class_balance.png"
+        "--out", type=Path, help="PNG to write (default: WORK_DIR/class_balance.png)"
     )
-    parser.add_argument("--classes", nargs="+", help="draw these classes")
+    parser.add_argument(
+        "--classes", nargs="+", help="draw these classes (default: those of --top)"
+    )
     parser.add_argument(
         "--top",
         type=int,

@@ -30,9 +30,11 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
         default = action.default
-        is_none = default is None or default is False or default == argparse.SUPPRESS
+        is_none = default is None or default == argparse.SUPPRESS
         if is_none or action.required or "default" in (text or "default"):
             return text
+        if isinstance(default, bool):
+            return f"{text} (default: no)"
         return f"{text} (default: %(default)s)"
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "split": "make_splits",
     "browse": "browse_views",
     "sweep": "sweep",
+    "demo": "demo",
     "print-config": "print_config",
     "profile": "profile_step",
     "prepare-coco": "prepare_coco",

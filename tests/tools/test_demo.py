@@ -1,15 +1,16 @@
-"""tools/demo.py: what it plans, what it refuses, and one real run of its main path."""
+"""The demo: what it plans, what it refuses, and one real run of its main path."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from ssod_mm.apis import demo as demo_module
 from ssod_mm.sweep.plan import plan_sweep
 from ssod_mm.sweep.spec import parse_sweep
 from tests.helpers import (
@@ -20,16 +21,12 @@ from tests.helpers import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOL = runpy.run_path(str(ROOT / "tools" / "demo.py"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def demo():
-    spec = importlib.util.spec_from_file_location("demo", ROOT / "tools" / "demo.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-        yield module
+    return demo_module
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +44,7 @@ def data(tmp_path_factory):
 
 def asked(demo, monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["demo.py", *map(str, words)])
-    return demo.make_demo(demo.parse_arguments())
+    return demo.make_demo(TOOL["parse_arguments"]())
 
 
 def keys(found):
@@ -69,8 +66,11 @@ def test_the_shapes_are_the_shipped_sweep(demo, monkeypatch):
 
 
 def test_own_data_is_an_option_of_every_training(demo, monkeypatch, data):
+    given = ("--data", data, "--percent", "50")
+    named = asked(demo, monkeypatch, *given, "--pretrained", "mine.pth")
+    assert named.sweep.rows[0].options["pretrained"] == "mine.pth"
     monkeypatch.setenv("PRETRAINED", "weights.pth")
-    found = asked(demo, monkeypatch, "--data", data, "--percent", "50")
+    found = asked(demo, monkeypatch, *given)
     assert keys(found) == ["supervised", "mean_teacher"]
     assert found.sweep.title == "fishes, 50 % labels, fold 1"
     assert found.sweep.amp == "bf16"
@@ -95,6 +95,7 @@ def test_rows_and_lengths_can_be_chosen(demo, monkeypatch, data):
     ("words", "message"),
     [
         (["--rows", "dgt"], "no row dgt; supervised, mean_teacher, certainty"),
+        (["--pretrained", "mobilenet_v2"], "--pretrained is for --data"),
         (["--iters", "0", "5"], r"--iters \[0, 5\]: at least 1"),
     ],
 )
@@ -180,7 +181,7 @@ def tiny_config(cfg, path):
 def run_main(demo, monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["tools/demo.py", *map(str, words)])
     with pytest.raises(SystemExit) as end:
-        demo.main()
+        TOOL["main"]()
     return end.value.code
 
 
