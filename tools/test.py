@@ -2,11 +2,14 @@
 
 The checkpoint may hold a plain detector or teacher and student, and so may the
 config, in any combination. Several checkpoints are tested together, as an ensemble.
+The test set is the validation set of the data folder; --cfg-options data_root=FOLDER
+takes another folder's, whose classes must have the same names.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 
 from ssod_mm.cli.arguments import (
     add_check_argument,
@@ -45,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Test."""
     arguments = parse_arguments()
-    from ssod_mm.apis.testing import evaluation_config, test
+    from ssod_mm.apis.testing import evaluation_config, results_table, test
 
     set_local_rank(arguments)
     target = arguments.config, arguments.checkpoint
@@ -55,7 +58,7 @@ def main() -> None:
             evaluation_config(*target, arguments.which, **overrides)
             print(f"{arguments.config}: options, config and data files are in order")
             return
-        test(
+        results = test(
             *target,
             which=arguments.which,
             out=arguments.out,
@@ -63,6 +66,8 @@ def main() -> None:
             trust_checkpoint=arguments.trust_checkpoint,
             **overrides,
         )
+    if os.environ.get("RANK", "0") == "0":
+        print(results_table(results, ", ".join(arguments.checkpoint)))
 
 
 if __name__ == "__main__":

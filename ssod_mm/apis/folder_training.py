@@ -5,9 +5,11 @@ Everything is planned without torch; the trainings are processes of their own.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.cli.tool_files import tools_folder
 from ssod_mm.errors import UserError
 from ssod_mm.formats.sizes import proposal_for
+from ssod_mm.reporting.records import RECORD_FILE, read_record
+from ssod_mm.reporting.tables import record_rows, result_rows, terminal_table
 from ssod_mm.sweep.spec import Row, load_sweep
 from ssod_mm.sweep.targets import load_target
 
@@ -180,8 +184,44 @@ def make_split(
     say(f"splitting {data.train_json}: {percent:g} % of its images keep their labels")
     tool = tools_folder() / "make_splits.py"
     command = [sys.executable, str(tool), *data.split_options(fold, percent)]
-    if subprocess.run(command, check=False).returncode:
+    # Its tables are long where classes are many.
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode:
         raise UserError("the split was not made; the reason is above")
+    say(labelled_boxes(data.split_file(fold, percent)))
+
+
+def labelled_boxes(split_file: Path) -> str:
+    """One line about the labelled images of a split and the boxes of each class."""
+    split = json.loads(split_file.read_bytes())
+    counts = Counter(annotation["category_id"] for annotation in split["annotations"])
+    boxes = {c["name"]: counts[c["id"]] for c in split["categories"]}
+    text = ", ".join(f"{name} {count}" for name, count in boxes.items())
+    text = f"{len(split['images'])} labelled images with boxes of {text}"
+    if not all(boxes.values()):
+        text += "; a class without boxes cannot be learnt: take more --percent"
+        text += " or another --fold"
+    return text
+
+
+def results_table(phases: Sequence[Phase], method: str, title: str) -> str:
+    """AP, AP50 and AP75 at the end of each phase, for the terminal.
+
+    Args:
+        phases: trained ones.
+        method: what the last phase is called.
+        title: of the table.
+
+    Returns:
+        The table; "" where the phases left no records.
+    """
+    rows = []
+    for phase in phases:
+        if (phase.work_dir / RECORD_FILE).is_file():
+            record = read_record(phase.work_dir)
+            name = method if phase is phases[-1] else phase.name
+            label = f"{name}, {phase.max_iters} iterations"
+            rows += record_rows(label, record)
+    return terminal_table(result_rows(rows), title) if rows else ""
 
 
 def train_folder(
@@ -224,5 +264,14 @@ def train_folder(
         say(f"{proposal_for(labels)}; --cfg-options sizes=proposed takes them")
     code = train_phases(phases, nproc, check, say)
     if not code and not check:
-        say(f"checkpoint: {phases[-1].checkpoint}")
+        last = phases[-1]
+        say(results_table(phases, method, data.root.name))
+        say(f"checkpoint: {last.checkpoint}")
+        command = f"ssod predict {config_file(last)} {last.checkpoint} IMAGES --out OUT"
+        say(f"to use it: {command}")
     return code
+
+
+def config_file(phase: Phase) -> Path:
+    """The config that a training has left in its output folder."""
+    return phase.work_dir / Path(phase.arguments[0]).name

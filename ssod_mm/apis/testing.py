@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 
 from ssod_mm.cli.resolve import resolve_config
 from ssod_mm.errors import UserError
+from ssod_mm.reporting.tables import METRICS, ResultRow, result_rows, terminal_table
 from ssod_mm.sweep.targets import load_target
 
 MODELS = ("teacher", "student")
+TRAINING_KEYS = (
+    *("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"),
+    *("val_dataloader", "val_cfg", "val_evaluator"),
+)
 
 
 def evaluation_config(
@@ -58,6 +64,8 @@ def evaluation_config(
     if cfg.get("test_dataloader") is None:
         raise UserError(f"{config} has no test_dataloader")
     cfg.load_from, cfg.resume = None, False
+    for key in TRAINING_KEYS:  # a test builds nothing of it
+        cfg[key] = None
     if len(checkpoints) > 1:
         _set_ensemble(cfg, len(checkpoints), which)
     else:
@@ -154,6 +162,7 @@ def test(
 
     from ssod_mm.apis.inference import evaluated_model
     from ssod_mm.checkpoints import load_weights, trust_checkpoints
+    from ssod_mm.data.datasets import source_name
     from ssod_mm.engine.class_hook import number_labels
     from ssod_mm.engine.runtime import build_runner
 
@@ -163,7 +172,12 @@ def test(
     model = runner.model
     model = model.module if is_model_wrapper(model) else model
     members = getattr(model, "members", [model])
-    runner.test_loop  # noqa: B018  (builds the test set)
+    dataset = runner.test_loop.dataloader.dataset
+    print_log(
+        f"testing {' and '.join(map(str, checkpoints))} on {source_name(dataset)}, "
+        f"{len(dataset)} images",
+        logger="current",
+    )
     for member, path in zip(members, checkpoints, strict=True):
         classes = load_weights(member, path, which)
         if classes is not None:
@@ -173,3 +187,24 @@ def test(
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(json.dumps(results, indent=2) + "\n")
     return results
+
+
+def results_table(results: Mapping[str, float], title: str) -> str:
+    """AP, AP50 and AP75 of each model, in percent, for the terminal.
+
+    Args:
+        results: as :func:`test` returns them.
+        title: of the table.
+
+    Returns:
+        A line for each model and rule of evaluation; "" where no AP was measured.
+    """
+    names = {metric: name for name, metric in METRICS.items()}
+    rows: dict[str, dict[str, float | None]] = {}
+    for key, value in results.items():
+        *source, metric = key.split("/")
+        if metric in names:
+            row = rows.setdefault(", ".join(source), {})
+            row[names[metric]] = 100 * value
+    cells = result_rows([ResultRow(name, values) for name, values in rows.items()])
+    return terminal_table(cells, title) if rows else ""

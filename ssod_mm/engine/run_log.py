@@ -102,6 +102,17 @@ class TerseRunner(Runner):
             hooks["logger"] = {**logger, "type": "EarlyLoggerHook"}
         super().register_default_hooks(hooks)
 
+    def dump_config(self) -> None:
+        """Save the config: in the output folder, or that of a test beside its log.
+
+        A test may have a run's folder as its own, and options that the run had not.
+        """
+        if self._train_loop is None:
+            name = Path(self.cfg.filename or "config.py").name
+            self.cfg.dump(Path(self.log_dir, name))
+        else:
+            super().dump_config()
+
     def _init_model_weights(self) -> None:
         """Draw the first weights; how goes to a file, what was logged to the log."""
         files = [h for h in self.logger.handlers if isinstance(h, logging.FileHandler)]

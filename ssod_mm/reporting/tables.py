@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from terminaltables import AsciiTable
 
+from ssod_mm.reporting.records import RunRecord
+
 METRICS = {"AP": "bbox_mAP", "AP50": "bbox_mAP_50", "AP75": "bbox_mAP_75"}
 
 
@@ -30,19 +32,36 @@ def result_rows(
 
     Args:
         rows: the results.
-        baseline: the row that gains refer to; its gain is empty.
+        baseline: the row that gains refer to; its gain is empty. None for a table
+            without gains.
 
     Returns:
         Text cells; values that were not measured are a dash.
     """
-    cells = [["", *METRICS, "gain (AP)"]]
+    cells = [["", *METRICS, *([] if baseline is None else ["gain (AP)"])]]
     for row in rows:
-        gain = ""
-        if baseline is not None and row is not baseline:
-            ours, theirs = row.values.get("AP"), baseline.values.get("AP")
-            gain = "-" if ours is None or theirs is None else f"{ours - theirs:+.1f}"
-        cells.append([row.name, *(_cell(row.values.get(m)) for m in METRICS), gain])
+        line = [row.name, *(_cell(row.values.get(m)) for m in METRICS)]
+        if baseline is not None:
+            line.append("" if row is baseline else _gain(row, baseline))
+        cells.append(line)
     return cells
+
+
+def record_rows(label: str, record: RunRecord) -> list[ResultRow]:
+    """Final AP of a run's models in percent, the student above the teacher.
+
+    Args:
+        label: name of the run.
+        record: of a finished run.
+    """
+    rows = []
+    for model in record.models[::-1]:
+        finals = {
+            name: record.final(f"coco/{key}", model) for name, key in METRICS.items()
+        }
+        values = {k: None if v is None else 100 * v for k, v in finals.items()}
+        rows.append(ResultRow(f"{label}: {model}" if model else label, values))
+    return rows
 
 
 def terminal_table(cells: Sequence[Sequence[str]], title: str) -> str:
@@ -64,6 +83,11 @@ def _markdown_text(text: str) -> str:
     """A cell that neither ends its column nor becomes HTML."""
     text = " ".join(text.split()) if "\n" in text else text
     return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _gain(row: ResultRow, baseline: ResultRow) -> str:
+    ours, theirs = row.values.get("AP"), baseline.values.get("AP")
+    return "-" if ours is None or theirs is None else f"{ours - theirs:+.1f}"
 
 
 def _cell(value: float | None) -> str:

@@ -13,9 +13,9 @@ from ssod_mm.reporting.curves import Curve, Panel, averaged, plot_panels
 from ssod_mm.reporting.records import write_atomically
 from ssod_mm.reporting.scalars import Series
 from ssod_mm.reporting.tables import (
-    METRICS,
     ResultRow,
     markdown_table,
+    record_rows,
     result_rows,
     terminal_table,
 )
@@ -48,22 +48,8 @@ def comparison_cells(
 def _model_rows(result: RunResult) -> list[ResultRow]:
     """The student above the teacher; dashes for what is not finished."""
     label = result.run.row.label
-    models = result.record.models[::-1] if result.is_finished else []
-    if not models:
-        return [ResultRow(label, {})]
-    rows = []
-    for model in models:
-        values = {
-            name: result.record.final(f"coco/{key}", model)
-            for name, key in METRICS.items()
-        }
-        rows.append(
-            ResultRow(
-                f"{label}: {model}" if model else label,
-                {k: None if v is None else 100 * v for k, v in values.items()},
-            )
-        )
-    return rows
+    rows = record_rows(label, result.record) if result.is_finished else []
+    return rows or [ResultRow(label, {})]
 
 
 def comparison_panels(results: Sequence[RunResult], metric: str) -> list[Panel]:

@@ -80,8 +80,9 @@ def test_a_line_for_each_model_with_its_gain(pair):
 
 def test_without_a_baseline_there_is_no_gain(pair):
     plan, out = pair
-    gains = [row[-1] for row in comparison_cells(collect(plan, out), None)[1:]]
-    assert gains == ["", "", ""]
+    cells = comparison_cells(collect(plan, out), None)
+    assert cells[0] == ["", "AP", "AP50", "AP75"]
+    assert {len(row) for row in cells} == {4}
 
 
 def test_what_is_not_finished_has_dashes(pair):

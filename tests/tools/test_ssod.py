@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from ssod_mm.apis.folder_training import folder_row, plan_folder, train_folder
+from ssod_mm.apis.folder_training import (
+    folder_row,
+    labelled_boxes,
+    plan_folder,
+    train_folder,
+)
 from ssod_mm.apis.step_variants import VARIANTS
 from ssod_mm.cli import main as ssod
 from ssod_mm.cli.own_data import choose_detector, read_own_data
 from ssod_mm.cli.tool_files import tools_folder
 from ssod_mm.errors import UserError
+from ssod_mm.reporting.records import RunRecord
 from ssod_mm.sweep.spec import load_sweep
 from tests.data.coco_files import coco_document
 from tests.helpers import make_tiny_coco, tiny_supervised_cfg, write_config
@@ -268,16 +274,23 @@ def test_the_row_says_the_config():
 
 
 def test_a_folder_trains_a_split_a_teacher_and_a_student(tmp_path, monkeypatch):
-    """The commands that a folder leads to, in their order; none is run here."""
+    """The commands that a folder leads to, in their order; only the split is run."""
     monkeypatch.chdir(tmp_path)
     root = make_tiny_coco(tmp_path / "tiny", 4)
     commands = []
+    start = subprocess.run
 
-    def run(command, check):
+    def run(command, **options):
         commands.append(command)
-        if "--work-dir" in command:
-            folder = Path(command[command.index("--work-dir") + 1])
-            (folder / f"iter_{7 if 'continue_from' in str(command) else 5}.pth").touch()
+        if "--work-dir" not in command:
+            return start(command, **options, env={"PYTHONPATH": str(ROOT)})
+        folder = Path(command[command.index("--work-dir") + 1])
+        is_last = "continue_from" in str(command)
+        (folder / f"iter_{7 if is_last else 5}.pth").touch()
+        models = {"student/": 0.2, "teacher/": 0.25} if is_last else {"": 0.125}
+        metrics = {f"{m}coco/bbox_mAP": [(5, ap)] for m, ap in models.items()}
+        record = RunRecord("tiny", metrics=metrics)
+        record.write(folder / "record.json")
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -286,4 +299,39 @@ def test_a_folder_trains_a_split_a_teacher_and_a_student(tmp_path, monkeypatch):
     assert code == 0
     names = [Path(command[1]).name for command in commands]
     assert names == ["make_splits.py", "train.py", "train.py"]
-    assert said[-1].endswith("fold1-p50-seed0/iter_7.pth")
+    boxes = json.loads(
+        (root / "annotations/semi/instances_train.1@50.json").read_text()
+    )
+    number = sum(a["category_id"] == 1 for a in boxes["annotations"])
+    assert said[1].startswith(f"2 labelled images with boxes of class_0 {number}, ")
+    assert (
+        sum(text.count("\n") + 1 for text in said[:-3]) <= 5
+    )  # before what is trained
+    cells = [
+        line.strip("|").split("|") for line in said[-3].splitlines() if "|" in line
+    ]
+    table = [[cell.strip() for cell in row] for row in cells]
+    assert table == [
+        ["", "AP", "AP50", "AP75"],
+        ["teacher (seed 0), 5 iterations", "12.5", "-", "-"],
+        ["mean_teacher, 7 iterations: student", "20.0", "-", "-"],
+        ["mean_teacher, 7 iterations: teacher", "25.0", "-", "-"],
+    ]
+    assert said[-2].endswith("fold1-p50-seed0/iter_7.pth")
+    assert "ssod predict work_dirs/tiny/mean_teacher_faster-rcnn_mnv2" in said[-1]
+
+
+def test_a_split_in_which_a_class_has_no_box_says_so(tmp_path):
+    split = dict(
+        images=[dict(id=1)],
+        categories=[dict(id=1, name="crab"), dict(id=2, name="eel")],
+        annotations=[dict(category_id=2)] * 3,
+    )
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(split))
+    said = labelled_boxes(path)
+    assert said.startswith("1 labelled images with boxes of crab 0, eel 3; a class")
+    assert said.endswith("take more --percent or another --fold")
+    split["annotations"].append(dict(category_id=1))
+    path.write_text(json.dumps(split))
+    assert labelled_boxes(path).endswith("of crab 1, eel 3")

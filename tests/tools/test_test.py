@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
+from ssod_mm.apis.testing import results_table
 from ssod_mm.checkpoints import load_weights, weights_for
 from tests.helpers import tiny_supervised_cfg, write_config
 from tests.tools.semi_checkpoints import call_tool, make_semi_checkpoint
@@ -140,3 +144,67 @@ def test_missing_checkpoint_is_one_line(semi, capsys):
         call_tool("test", semi[1], "absent.pth")
     assert caught.value.code == 2
     assert capsys.readouterr().err == "error: there is no checkpoint absent.pth\n"
+
+
+def test_the_config_of_the_run_stays_and_the_table_names_what_was_tested(
+    semi, tmp_path, capsys
+):
+    """A test with other data leaves the run's folder as it was."""
+    data, config, checkpoint = semi
+    run, other = tmp_path / "run", tmp_path / "other"
+    run.mkdir()
+    saved_config = shutil.copy(config, run)
+    content = Path(saved_config).read_bytes()
+    shutil.copytree(data, other)
+    stored = Config.fromfile(config)
+    path = other / stored.test_dataloader.dataset.ann_file
+    truth = json.loads(path.read_text())
+    truth["images"] = truth["images"][:1]
+    kept = {image["id"] for image in truth["images"]}
+    truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] in kept]
+    path.write_text(json.dumps(truth))
+    moved = [f"test_dataloader.dataset.data_root={other}"]
+    if "ann_file" in stored.test_evaluator:
+        moved.append(f"test_evaluator.ann_file={path}")
+    out = tmp_path / "out.json"
+    moved.append("log_level=INFO")
+    words = ("--work-dir", run, "--out", out, "--cfg-options", *moved)
+    call_tool("test", saved_config, checkpoint, *words)
+    assert Path(saved_config).read_bytes() == content
+    (log,) = run.glob("*/*.log")
+    text = log.read_text()
+    assert f"testing {checkpoint} on {path}, 1 images" in text
+    assert "lr " not in text
+    (used,) = log.parent.glob("tiny.py")
+    assert Config.fromfile(used).test_dataloader.dataset.data_root == str(other)
+    ap = 100 * json.loads(out.read_text())["teacher/coco/bbox_mAP"]
+    assert f"| teacher, coco | {ap:.1f} |" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_other_classes_says_so(semi, tmp_path, capsys):
+    _, config, checkpoint = semi
+    content = torch.load(checkpoint, weights_only=False)
+    content["meta"]["dataset_meta"]["classes"] = ("class_0", "class_1", "whale")
+    torch.save(content, tmp_path / "whales.pth")
+    words = ("--work-dir", tmp_path / "work")
+    with pytest.raises(SystemExit):
+        call_tool("test", config, tmp_path / "whales.pth", *words)
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "whale is missing" in message
+    assert "whales.pth has class_0, class_1, whale" in message
+
+
+def test_results_are_a_table_of_models_and_rules():
+    results = {
+        "teacher/coco/bbox_mAP": 0.125,
+        "teacher/coco/bbox_mAP_50": 0.5,
+        "student/coco/bbox_mAP": 0.25,
+        "student/coco/bbox_mAP_s": 0.9,
+    }
+    lines = [line for line in results_table(results, "x").splitlines() if "|" in line]
+    assert [[c.strip() for c in line.strip("|").split("|")] for line in lines] == [
+        ["", "AP", "AP50", "AP75"],
+        ["teacher, coco", "12.5", "50.0", "-"],
+        ["student, coco", "25.0", "-", "-"],
+    ]
+    assert results_table({"loss": 1.0}, "x") == ""
