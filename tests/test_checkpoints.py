@@ -239,3 +239,15 @@ def test_history_methods_are_the_only_getattr():
         checkpoints._history_method(HistoryBuffer, "__init__")
     with pytest.raises(pickle.UnpicklingError):
         checkpoints._history_method(os, "system")
+
+
+@pytest.mark.parametrize("way", WAYS_TO_LOAD)
+def test_no_line_speaks_of_backends(tmp_path, capfd, way):
+    model = nn.Linear(3, 2) if way == "init_cfg" else network()
+    state = {f"layers.{k}": v for k, v in model.state_dict().items()}
+    path = saved(tmp_path / "a.pth", model)
+    if way == "init_cfg":
+        torch.save({"meta": {}, "state_dict": state}, path)
+    WAYS_TO_LOAD[way](path)
+    said = "".join(capfd.readouterr())
+    assert "backend" not in said

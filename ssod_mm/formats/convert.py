@@ -67,8 +67,10 @@ def coco_folder(root: str | Path) -> Path:
         num_images = sum(1 for _ in file_names(root, EXTENSIONS))
         if num_images:
             raise UserError(
-                f"{root} holds {num_images} images without labels: name it as the "
-                f"unlabelled images beside a folder with labels, in {_FORMATS}"
+                f"{root} holds {num_images} images without labels: train on a folder "
+                "with labels and name this one with --unlabelled, or let a trained "
+                f"model label it (ssod label {root} --model RUN). Labels are in "
+                f"{_FORMATS}"
             )
         raise UserError(f"{root} holds no data in a known form: {_FORMATS}")
     return converted(plan)

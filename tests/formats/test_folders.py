@@ -342,7 +342,9 @@ class TestFaults:
 
     def test_images_alone_and_nothing(self, tmp_path):
         write_image(tmp_path / "images" / "a.jpg")
-        assert "holds 1 images without labels" in refused(tmp_path)
+        message = refused(tmp_path)
+        assert "holds 1 images without labels" in message
+        assert "--unlabelled, or let a trained model label it (ssod label" in message
         assert coco_folder_or_none(tmp_path) is None
         (tmp_path / "images" / "a.jpg").unlink()
         assert "holds no data in a known form: COCO json" in refused(tmp_path)
