@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +28,8 @@ from ssod_mm.sweep.results import RunResult, result_table
 
 OTHER_METRICS = ("coco/bbox_mAP_50", "coco/bbox_mAP_75")
 _MAX_PICTURES = 8
+# A word that begins so, the value of KEY=VALUE, or an entry of KEY=[VALUE,VALUE].
+_ABSOLUTE = re.compile(r"(?:^|(?<=[=\[,]))/[^,\]]*")
 _Measured = TypeVar("_Measured")
 
 
@@ -308,10 +312,18 @@ def _commands(plan: Plan, out: Path) -> Section:
     for run in plan.runs:
         if run.row.label not in code:
             code[run.row.label] = "\n".join(
-                f"python tools/train.py {shlex.join(command)}"
+                f"python tools/train.py {shlex.join(map(_from_here, command))}"
                 for command in (
                     plan.command(plan.stages[stage_id], out) for stage_id in run.stages
                 )
             )
-    note = "The first run of each row; another fold, seed or ratio is an option of it."
+    note = (
+        "The first run of each row; another fold, seed or ratio is an option of it. "
+        "Paths are seen from the folder that the report was made in."
+    )
     return Section("Commands", note, code=code)
+
+
+def _from_here(word: str) -> str:
+    """A word of a command with its absolute paths as seen from the current folder."""
+    return _ABSOLUTE.sub(lambda path: os.path.relpath(path.group()), word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -14,8 +15,10 @@ import pytest
 
 from ssod_mm.reporting import sweep_tables
 from ssod_mm.reporting.charts import band, class_chart, curve_chart
+from ssod_mm.sweep.plan import Run
 from ssod_mm.sweep.report import sweep_report
 from ssod_mm.sweep.results import collect, result_table
+from ssod_mm.sweep.spec import Row
 from ssod_mm.sweep.state import StageFolder
 from tests.sweep.fake_sweep import make_plan, make_stage, two_phase_plan
 from tests.sweep.synthetic import synthetic_plan, write_synthetic
@@ -181,6 +184,29 @@ def test_commands_have_no_absolute_paths(page, small, monkeypatch):
     assert f"--work-dir {out.name}/" in page
     monkeypatch.chdir(out.parent.parent)
     assert f"--work-dir {out.parent.name}/{out.name}/" in sweep_report(plan, [], out)
+
+
+def test_paths_of_a_user_are_relative_in_commands(tmp_path, monkeypatch):
+    """The data folder, a checkpoint and a list of them, as seen from the folder."""
+    options = dict(
+        data_root=str(tmp_path / "my data"),
+        pretrained="https://a.b/c.pth",
+        continue_from=str(tmp_path / "here/a.pth"),
+        checkpoints=[str(tmp_path / "a.pth"), str(tmp_path / "b.pth")],
+    )
+    stage = make_stage("m", **options)
+    run = Run(Row("m", "M", "m.py"), 5, 1, 0, (stage.id,))
+    plan = make_plan([stage], [run])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    page = sweep_report(plan, [], tmp_path / "out")
+    commands = html.unescape(page[page.index("<h2>Commands") :])
+    commands = commands[: commands.index("</section>")]
+    assert str(tmp_path) not in commands
+    assert "'data_root=../my data'" in commands
+    assert "pretrained=https://a.b/c.pth" in commands
+    assert "continue_from=a.pth" in commands
+    assert "[../a.pth,../b.pth]" in commands
 
 
 def test_every_chart_has_a_place(page):
