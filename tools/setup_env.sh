@@ -179,8 +179,11 @@ build_mmcv() {
   local headers compiler
   check_compiler
   say "compiling ${wanted/==/ } from source: about 2 minutes on 2 cores, once"
-  say "  meanwhile, in another terminal, look at a training before you start it:"
-  say "    $py tools/print_config.py dtg/dtg_faster-rcnn_r50_coco.py --diff"
+  say "  meanwhile, in another terminal: check and convert your images and boxes (COCO,"
+  say "  YOLO or VOC), see what the methods do, or look at a training:"
+  say "    $venv/bin/ssod train FOLDER --check-files"
+  say "    docs/concepts.md, docs/own_data.md"
+  say "    $venv/bin/ssod print-config dtg/dtg_faster-rcnn_r50_coco.py --diff"
   headers=$(mktemp -d)
   compiler=$(compiler_with_headers "$headers")
   # Debug symbols would double the compiler's work; nobody steps through mmcv here.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ from ssod_mm.errors import UserError
 from ssod_mm.reporting.records import RunRecord
 from ssod_mm.sweep.spec import load_sweep
 from tests.data.coco_files import coco_document
+from tests.formats.folders import write_yolo
 from tests.helpers import make_tiny_coco, tiny_supervised_cfg, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +87,25 @@ def test_configs_and_calls_load_no_torch(tmp_path):
     loaded, said = modules_after(code, "print-config", config, cwd=tmp_path)
     assert "train_dataloader" in said
     assert not loaded & HEAVY
+
+
+def test_what_the_set_up_tells_to_do_while_it_compiles_needs_no_mmcv(tmp_path):
+    """Each command that it prints, with a YOLO folder; the documents are there."""
+    script = (tools_folder() / "setup_env.sh").read_text()
+    start = script.index("meanwhile, in another terminal")
+    lines = script[start : script.index("headers=", start)].splitlines()
+    commands = [shlex.split(x)[1] for x in lines if "$venv/bin/ssod" in x]
+    named = re.findall(r"docs/\S+?\.md", script[start:])
+    assert all((ROOT / name).is_file() for name in named)
+    assert len(commands) == 2
+    assert len(named) == 2
+    write_yolo(tmp_path / "mine")
+    code = "from ssod_mm.cli.main import main; main()"
+    for command in commands:
+        words = command.replace("FOLDER", str(tmp_path / "mine")).split()[1:]
+        loaded, said = modules_after(code, *words, cwd=tmp_path)
+        assert not loaded & HEAVY
+        assert "in order" in said or "max_iters" in said
 
 
 def test_a_plan_of_a_sweep_loads_no_torch():
