@@ -232,12 +232,12 @@ def fetched(
     path = folder / name
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        found = torch.hub.HASH_REGEX.search(name) if check_hash else None
+        checksum = torch.hub.HASH_REGEX.search(name) if check_hash else None
         patience = socket.getdefaulttimeout()
         socket.setdefaulttimeout(NETWORK_TIMEOUT_S)
         try:
             torch.hub.download_url_to_file(
-                url, str(path), found.group(1) if found else None, progress
+                url, str(path), checksum.group(1) if checksum else None, progress
             )
         except (urllib.error.URLError, OSError, RuntimeError) as error:
             reason = getattr(error, "reason", error)

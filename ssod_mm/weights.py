@@ -110,11 +110,11 @@ def check_sum(path: Path) -> None:
     wanted = re.search(r"-([0-9a-f]{8,})\.[^.]*$", path.name)
     if wanted is None:
         return
-    found = _sha256(path, path.stat().st_size, path.stat().st_mtime_ns)
-    if not found.startswith(wanted[1]):
+    digest = _sha256(path, path.stat().st_size, path.stat().st_mtime_ns)
+    if not digest.startswith(wanted[1]):
         raise UserError(
-            f"{path} is damaged: its SHA-256 begins with {found[:8]}, not {wanted[1]}; "
-            "delete it and give the same command again"
+            f"{path} is damaged: its SHA-256 begins with {digest[:8]}, not "
+            f"{wanted[1]}; delete it and give the same command again"
         )
 
 

@@ -54,26 +54,26 @@ def summary(results: dict[str, dict], floor_ms: float, title: str) -> str:
     first = next(iter(results.values()))["seconds"]
     keys = ["wall_ms", "host_ms", "busy", "launches", "operations", "waits", "peak_mib"]
     rows = [["variant", *keys, f"{next(iter(results))} / this"]]
-    for name, found in results.items():
-        ratios = [a / b for a, b in zip(first, found["seconds"], strict=True)]
-        cells = [f"{found[key]:.4g}" if key in found else "" for key in keys]
+    for name, costs in results.items():
+        ratios = [a / b for a, b in zip(first, costs["seconds"], strict=True)]
+        cells = [f"{costs[key]:.4g}" if key in costs else "" for key in keys]
         rows.append([name, *cells, quartiles(ratios)])
     rows.append(["floor", f"{floor_ms:.4g}", *[""] * len(keys)])
     return AsciiTable(rows, title).table
 
 
-def details(name: str, found: dict[str, Any]) -> str:
+def details(name: str, costs: dict[str, Any]) -> str:
     """Phases and places of a variant."""
     rows = [["phase", "ms", "operations", "waits"]]
-    for phase, cost in found["phases"].items():
+    for phase, cost in costs["phases"].items():
         rows.append(
             [phase, *(f"{cost[key]:.4g}" for key in ("ms", "operations", "waits"))]
         )
-    places = [["waits", "where", "called from"], *map(list, found["sites"][:20])]
+    places = [["waits", "where", "called from"], *map(list, costs["sites"][:20])]
     tables = [AsciiTable(rows, f"phases of {name}"), AsciiTable(places, "waits")]
-    if "kernels" in found:
+    if "kernels" in costs:
         kernels = [
-            [f"{ms:.2f}", f"{n:.0f}", text[:80]] for ms, n, text in found["kernels"]
+            [f"{ms:.2f}", f"{n:.0f}", text[:80]] for ms, n, text in costs["kernels"]
         ]
         tables.append(AsciiTable([["ms", "number", "kernel"], *kernels], "kernels"))
     return "\n".join(table.table for table in tables)
@@ -141,8 +141,8 @@ def run_profile(arguments: Namespace, say: Callable[[str], None]) -> None:
         return
     results, floor_ms = measured(arguments, variant, left_out_of(cfg, other))
     if not arguments.no_phases:
-        for name, found in results.items():
-            say(details(name, found))
+        for name, costs in results.items():
+            say(details(name, costs))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     say(summary(results, floor_ms, f"{device}, {arguments.amp or 'float32'}"))
     if arguments.out:

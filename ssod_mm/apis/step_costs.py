@@ -45,8 +45,8 @@ def call_site() -> tuple[str, str] | None:
         if not inner and any(place in path for place in _ON_THE_HOST):
             return None
         for package in _PACKAGES:
-            _, found, rest = path.rpartition(f"/{package}/")
-            if not found or rest.startswith("apis/"):
+            _, separator, rest = path.rpartition(f"/{package}/")
+            if not separator or rest.startswith("apis/"):
                 continue
             place = f"{package}/{rest}:{frame.f_lineno}"
             inner = inner or place

@@ -154,9 +154,9 @@ class Variant:
         """Phases, waits, and on CUDA what the device does."""
         model, wrapper = self.runner.model, self.runner.optim_wrapper
         parts = profile.phases_of(model, wrapper)
-        found = profile.profiled(self.step, self.batches[:2], parts)
+        costs = profile.profiled(self.step, self.batches[:2], parts)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-            found.update(profile.device_activity(self.step, 3))
-            found["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
-        return found
+            costs.update(profile.device_activity(self.step, 3))
+            costs["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        return costs

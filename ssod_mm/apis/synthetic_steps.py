@@ -160,10 +160,10 @@ def calibrate(model: nn.Module, batch: dict, boxes: float) -> float:
         bias = start + middle
         bias[background] = start[background]
         head.fc_cls.bias.copy_(bias)
-        found = _pseudo_labels(model, images, samples)
-        if abs(found - boxes) <= abs(best[0] - boxes):
-            best = found, bias
-        low, high = (middle, high) if found < boxes else (low, middle)
+        number = _pseudo_labels(model, images, samples)
+        if abs(number - boxes) <= abs(best[0] - boxes):
+            best = number, bias
+        low, high = (middle, high) if number < boxes else (low, middle)
     head.fc_cls.bias.copy_(best[1])
     model.student.load_state_dict(teacher.state_dict())
     return best[0]

@@ -132,11 +132,11 @@ def choose_detector(method: str, names: Mapping[str, str], wanted: str) -> str:
         name for name in names if name.startswith((f"{wanted}_", f"{wanted}-"))
     ]
     whole = [name for name in beginnings if name.startswith(f"{wanted}_")]
-    found = whole or beginnings
-    if len(found) != 1:
-        what = "stands for several" if found else "is none"
+    fitting = whole or beginnings
+    if len(fitting) != 1:
+        what = "stands for several" if fitting else "is none"
         raise UserError(
             f"--detector {wanted} {what} of the detectors that {method} has on a "
-            f"folder: {', '.join(found or names)}"
+            f"folder: {', '.join(fitting or names)}"
         )
-    return names[found[0]]
+    return names[fitting[0]]

@@ -77,7 +77,7 @@ def plan_coco(root: Path, images: Sequence[Path], jsons: Sequence[Path]) -> Plan
 def _read(
     root: Path, files: dict[str, Path], images: Sequence[Path]
 ) -> tuple[Documents, list[str]]:
-    made, notes = {}, []
+    documents, notes = {}, []
     for part, path in files.items():
         coco = _load(path)
         folder = _image_folder(root, path, coco, images)
@@ -86,14 +86,14 @@ def _read(
             {**image, "file_name": os.path.normpath(Path(prefix, image["file_name"]))}
             for image in coco["images"]
         ]
-        made[part] = {**coco, "images": names}
+        documents[part] = {**coco, "images": names}
         notes.append(f"{part}: {path}, images in {folder}")
-    if VAL not in made:
-        coco = made[TRAIN]
+    if VAL not in documents:
+        coco = documents[TRAIN]
         if len(coco["images"]) < 2:
             raise UserError(f"{files[TRAIN]} names fewer than two images")
         kept = held_out(image["file_name"] for image in coco["images"])
-        made = {
+        documents = {
             TRAIN: _only_images(coco, kept, inside=False),
             VAL: _only_images(coco, kept, inside=True),
         }
@@ -101,7 +101,7 @@ def _read(
             f"no json for validation: {len(kept)} of {len(coco['images'])} images are "
             "held out for it"
         )
-    return made, notes
+    return documents, notes
 
 
 def _only_images(coco: dict[str, Any], names: set[str], inside: bool) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def _image_folder(
     if len(same) > 1:
         same = [p for p in same if p.parent == path.parent] or same
     if len(same) != 1:
-        found = "in no folder" if not same else f"in {same[0].parent}, {same[1].parent}"
-        raise UserError(f"{path}: its first image, {name}, is {found} below {root}")
+        where = "in no folder" if not same else f"in {same[0].parent}, {same[1].parent}"
+        raise UserError(f"{path}: its first image, {name}, is {where} below {root}")
     return same[0].parents[len(name.parts) - 1]
 
 

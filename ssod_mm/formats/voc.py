@@ -96,7 +96,7 @@ def _read(
 
     entries, objects = read_parts(parts, root, faults, read)
     faults.refuse()
-    counts = Counter(name for found in objects.values() for name, _, _ in found)
+    counts = Counter(name for boxes in objects.values() for name, _, _ in boxes)
     if not counts:
         raise UserError(f"{root}: no xml names an object")
     if strays:
@@ -104,11 +104,11 @@ def _read(
     if left_out:
         notes.append(f"{left_out} images stand in no list of ImageSets/Main")
     classes = sorted(counts)
-    made = {
+    documents = {
         part: document(images, objects, classes, "VOC")
         for part, images in entries.items()
     }
-    return made, notes
+    return documents, notes
 
 
 def _as_object(item: VocObject) -> tuple[str, list[float], dict]:

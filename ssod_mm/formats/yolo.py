@@ -47,9 +47,9 @@ def plan_yolo(root: Path, images: Sequence[Path], texts: Sequence[Path]) -> Plan
     Raises:
         UserError: the file with the classes is missing or damaged.
     """
-    found = data_yaml(root, texts)
-    if found is not None:
-        path, data = found
+    yaml_file = data_yaml(root, texts)
+    if yaml_file is not None:
+        path, data = yaml_file
         classes, parts = class_names(path, data.get("names")), {}
         lists: list[Path] = []
         for key, part in (("train", TRAIN), ("val", VAL), ("test", TEST)):
@@ -116,11 +116,11 @@ def _read(
         notes.append(f"{len(strays)} label files have no image, such as {strays[0]}")
     if repeated:
         notes.append(f"{repeated} lines that stand twice in their file count once")
-    made = {
+    documents = {
         part: document(images, objects, classes, "YOLO")
         for part, images in entries.items()
     }
-    return made, notes
+    return documents, notes
 
 
 def read_yolo_label(

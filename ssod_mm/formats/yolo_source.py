@@ -20,7 +20,7 @@ def data_yaml(root: Path, texts: Sequence[Path]) -> tuple[Path, dict[str, Any]] 
     Raises:
         UserError: a yaml cannot be read, or several fit.
     """
-    found = []
+    yamls = []
     for path in texts:
         if path.parent != root or path.suffix not in (".yaml", ".yml"):
             continue
@@ -29,11 +29,11 @@ def data_yaml(root: Path, texts: Sequence[Path]) -> tuple[Path, dict[str, Any]] 
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is no valid yaml: {error}") from None
         if isinstance(data, dict) and "names" in data and "train" in data:
-            found.append((path, data))
-    if len(found) > 1:
-        names = ", ".join(str(path) for path, _ in found)
+            yamls.append((path, data))
+    if len(yamls) > 1:
+        names = ", ".join(str(path) for path, _ in yamls)
         raise UserError(f"{root} has several files for YOLO: {names}; leave one there")
-    return found[0] if found else None
+    return yamls[0] if yamls else None
 
 
 def class_names(path: Path, names: Any) -> list[str]:

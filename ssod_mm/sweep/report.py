@@ -312,7 +312,7 @@ def _commands(plan: Plan, out: Path) -> Section:
     for run in plan.runs:
         if run.row.label not in code:
             code[run.row.label] = "\n".join(
-                f"python tools/train.py {shlex.join(map(_from_here, command))}"
+                f"ssod train {shlex.join(map(_from_here, command))}"
                 for command in (
                     plan.command(plan.stages[stage_id], out) for stage_id in run.stages
                 )
