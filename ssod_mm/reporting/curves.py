@@ -96,7 +96,9 @@ def plot_panels(panels: Sequence[Panel], path: str | Path) -> Path:
         axis.grid(alpha=0.3)
         values = [value for curve in panel.curves for _, value in curve.points]
         if values and min(values) >= 0:
-            axis.set_ylim(bottom=max(0.0, axis.get_ylim()[0]))
+            bottom, top = axis.get_ylim()
+            # Zeros alone would otherwise lie in an axis of some hundredths.
+            axis.set_ylim(max(0.0, bottom), top if max(values) > 0 else 1.0)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(fontsize=8)
     figure.tight_layout()

@@ -81,6 +81,36 @@ def test_a_long_series_becomes_means_of_stretches():
     assert averaged([], 3) == []
 
 
+def drawn(monkeypatch, tmp_path, *curves):
+    """The axis of one panel."""
+    figures = []
+    monkeypatch.setattr("matplotlib.pyplot.close", figures.append)
+    plot_panels([Panel("AP", "%", curves)], tmp_path / "curves.png")
+    return figures[0].axes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [((0.0, 0.0), (0.0, 1.0)), ((0.0, 0.4), (0.0, 0.42)), ((-1.0, 1.0), (-1.1, 1.1))],
+)
+def test_an_axis_goes_below_zero_only_with_its_values(
+    monkeypatch, tmp_path, values, limits
+):
+    curve = Curve("a", [*enumerate(values)])
+    axis = drawn(monkeypatch, tmp_path, curve)
+    assert axis.get_ylim() == pytest.approx(limits)
+
+
+def test_equal_curves_are_all_visible(monkeypatch, tmp_path):
+    points = [(1, 2.0), (2, 3.0)]
+    curves = [Curve(name, points) for name in "abc"] + [Curve("d", [(1, 0.0)])]
+    axis = drawn(monkeypatch, tmp_path, *curves)
+    widths = [line.get_linewidth() for line in axis.lines]
+    assert widths == [5.5, 3.5, 1.5, 1.5]  # each shows behind the next
+    sizes = [line.get_markersize() for line in axis.lines]
+    assert sizes == [7.0, 5.0, 3.0, 3.0]
+
+
 def test_a_label_has_one_colour_in_all_panels(tmp_path):
     line = [(1, 2.0), (2, 3.0)]
     a, b = Curve("a", line), Curve("b", line)
