@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import collect_env
 
+from ssod_mm.engine.class_hook import ClassCountHook
 from ssod_mm.version import __version__
 
 ENVIRONMENT = "environment.txt"
@@ -48,6 +52,29 @@ def is_news(record: logging.LogRecord) -> bool:
     """Whether a line of mmengine tells a user anything."""
     text = record.getMessage()
     return not (text.startswith(_NO_NEWS) or text.endswith(_NO_NEWS_OF_A_WEIGHT))
+
+
+def ignore_known_warnings() -> None:
+    """Leave out warnings about mmdet's calls of PyTorch that a user cannot change."""
+    warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming")
+
+
+class NewsFilter:
+    """Keeps lines of mmengine that tell a user anything, each once in succession.
+
+    Student and teacher are built alike and would say the same.
+    """
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is kept."""
+        text = record.getMessage()
+        if text == self._last or not is_news(record):
+            return False
+        self._last = text
+        return True
 
 
 @HOOKS.register_module()
@@ -87,9 +114,21 @@ class TerseRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger, see mmengine; without lines that are no news."""
         logger = super().build_logger(*args, **kwargs)
-        if is_news not in logger.filters:
-            logger.addFilter(is_news)
+        if not any(isinstance(known, NewsFilter) for known in logger.filters):
+            logger.addFilter(NewsFilter())
+        ignore_known_warnings()
         return logger
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Load a checkpoint, see mmengine.
+
+        It prints which weights differ. ``ClassCountHook`` has refused those of the
+        networks by then; what is left are statistics of a method that begin anew.
+        """
+        is_checked = any(isinstance(hook, ClassCountHook) for hook in self.hooks)
+        is_checked = is_checked and not self.cfg.get("allow_partial_load")
+        with contextlib.redirect_stdout(io.StringIO() if is_checked else sys.stdout):
+            return super().load_checkpoint(*args, **kwargs)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """Register the default hooks, see mmengine; with ``EarlyLoggerHook``."""

@@ -6,14 +6,23 @@ import ast
 import logging
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from ssod_mm.cli.resolve import resolve_config
-from ssod_mm.engine.run_log import EarlyLoggerHook, is_news
+from ssod_mm.engine.class_hook import ClassCountHook
+from ssod_mm.engine.run_log import (
+    EarlyLoggerHook,
+    NewsFilter,
+    TerseRunner,
+    ignore_known_warnings,
+    is_news,
+)
 from ssod_mm.engine.runtime import build_runner
 from tests.helpers import make_tiny_coco, tiny_supervised_cfg
 
@@ -82,6 +91,45 @@ def test_the_first_and_the_tenth_iteration_are_logged(start):
 def test_only_lines_of_mmengine_that_say_nothing_are_dropped(text, kept):
     record = logging.LogRecord("a", logging.WARNING, "f", 1, text, (), None)
     assert is_news(record) == kept
+
+
+def test_a_line_that_student_and_teacher_both_say_comes_once():
+    lines = ["load model from: a", "load model from: a", "Exp name: x", "b", "b", "c"]
+    lines += ["load model from: a"]
+    news = NewsFilter()
+    records = [logging.LogRecord("a", 20, "f", 1, text, (), None) for text in lines]
+    kept = [record.getMessage() for record in records if news.filter(record)]
+    assert kept == ["load model from: a", "b", "c", "load model from: a"]
+
+
+@pytest.mark.parametrize(
+    ("hooks", "options", "said"),
+    [
+        ([ClassCountHook()], {}, ""),
+        ([ClassCountHook()], dict(allow_partial_load=True), "differ\n"),
+        ([], {}, "differ\n"),
+    ],
+)
+def test_what_loading_prints_is_heard_where_nothing_was_checked(
+    monkeypatch, capsys, hooks, options, said
+):
+    monkeypatch.setattr(
+        Runner, "load_checkpoint", lambda *_: sys.stdout.write("differ\n") and {}
+    )
+    runner = object.__new__(TerseRunner)
+    runner._hooks, runner.cfg = hooks, Config(options)
+    assert runner.load_checkpoint("a.pth") == {}
+    assert capsys.readouterr().out == said
+
+
+def test_a_warning_about_a_call_of_mmdet_is_left_out():
+    known = "torch.meshgrid: in an upcoming release, it will be required to pass"
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        ignore_known_warnings()
+        warnings.warn(known, UserWarning, stacklevel=1)
+        warnings.warn("torch.other", UserWarning, stacklevel=1)
+    assert [str(warning.message) for warning in heard] == ["torch.other"]
 
 
 def test_mmdet_is_imported_without_a_word():
