@@ -17,16 +17,18 @@ from mmengine.runner import load_checkpoint as mmengine_load
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
-from ssod_mm import checkpoints
+from ssod_mm import checkpoint_files
+from ssod_mm.checkpoint_files import (
+    fetch_weights,
+    read_checkpoint,
+    trust_checkpoints,
+    write_safetensors,
+)
 from ssod_mm.checkpoints import (
     CheckedPretrainedInit,
     check_start_weights,
-    fetch_weights,
     load_weights,
-    read_checkpoint,
     stored_classes,
-    trust_checkpoints,
-    write_safetensors,
 )
 
 
@@ -227,8 +229,8 @@ def test_weights_that_cannot_be_fetched_say_where_to_put_them(tmp_path, monkeypa
 def test_mmengine_still_reads_through_our_loader():
     from mmengine.runner import checkpoint as module
 
-    assert module._safe_torch_load is checkpoints.safe_load
-    assert module.load_url is checkpoints.fetch_weights
+    assert module._safe_torch_load is checkpoint_files.safe_load
+    assert module.load_url is checkpoint_files.fetch_weights
     names = module.load_from_local.__code__.co_names
     assert "_safe_torch_load" in names
     assert "load_url" in module.load_from_http.__code__.co_names
@@ -236,9 +238,9 @@ def test_mmengine_still_reads_through_our_loader():
 
 def test_history_methods_are_the_only_getattr():
     with pytest.raises(pickle.UnpicklingError):
-        checkpoints._history_method(HistoryBuffer, "__init__")
+        checkpoint_files._history_method(HistoryBuffer, "__init__")
     with pytest.raises(pickle.UnpicklingError):
-        checkpoints._history_method(os, "system")
+        checkpoint_files._history_method(os, "system")
 
 
 @pytest.mark.parametrize("way", WAYS_TO_LOAD)

@@ -14,7 +14,8 @@ from mmengine.config import Config
 from torch import nn
 
 from ssod_mm import weights
-from ssod_mm.checkpoints import CheckedPretrainedInit, read_checkpoint
+from ssod_mm.checkpoint_files import read_checkpoint
+from ssod_mm.checkpoints import CheckedPretrainedInit
 from ssod_mm.cli.data_files import check_data_files, named_weights
 from ssod_mm.errors import UserError
 from ssod_mm.weights import WEIGHTS, Weights, check_weights, located

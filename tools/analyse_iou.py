@@ -173,7 +173,7 @@ def main() -> None:
         from mmengine.device import get_device
 
         from ssod_mm.apis.iou_analysis import analyse_iou
-        from ssod_mm.checkpoints import trust_checkpoints
+        from ssod_mm.checkpoint_files import trust_checkpoints
         from ssod_mm.evaluation.iou_curves import rarest_classes
 
         trust_checkpoints(arguments.trust_checkpoint)

@@ -123,7 +123,7 @@ def main() -> None:
         from mmengine.device import get_device
 
         from ssod_mm.apis.quality_analysis import analyse_quality
-        from ssod_mm.checkpoints import trust_checkpoints
+        from ssod_mm.checkpoint_files import trust_checkpoints
 
         trust_checkpoints(arguments.trust_checkpoint)
         boxes = analyse_quality(

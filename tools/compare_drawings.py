@@ -70,7 +70,7 @@ def main() -> None:
         from mmengine.device import get_device
 
         from ssod_mm.apis.comparison import ComparedModel, compare_drawings
-        from ssod_mm.checkpoints import trust_checkpoints
+        from ssod_mm.checkpoint_files import trust_checkpoints
 
         trust_checkpoints(arguments.trust_checkpoint)
         models = [

@@ -48,7 +48,7 @@ def main() -> None:
         from mmengine.device import get_device
 
         from ssod_mm.apis.cluster_drawing import draw_clusters
-        from ssod_mm.checkpoints import trust_checkpoints
+        from ssod_mm.checkpoint_files import trust_checkpoints
 
         trust_checkpoints(arguments.trust_checkpoint)
         files = draw_clusters(

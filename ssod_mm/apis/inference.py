@@ -19,7 +19,8 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from ssod_mm.checkpoints import load_weights, read_checkpoint, stored_classes
+from ssod_mm.checkpoint_files import read_checkpoint
+from ssod_mm.checkpoints import load_weights, stored_classes
 from ssod_mm.engine.runtime import import_custom_modules
 from ssod_mm.errors import UserError
 

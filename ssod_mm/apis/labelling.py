@@ -101,7 +101,7 @@ def label_folder(
 
     from ssod_mm.apis.inference import evaluated_model, load_detector, predict_images
     from ssod_mm.apis.predictions import VIDEOS, coco_content, image_files
-    from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.checkpoint_files import trust_checkpoints
 
     trust_checkpoints(trust_checkpoint)
     which = which or evaluated_model(cfg)
@@ -145,10 +145,10 @@ def merge_labels(
         UserError: the file is not in COCO form, a class is unknown, an image has
             another size or is labelled already.
     """
+    from ssod_mm.coco_boxes import clean_annotations
     from ssod_mm.coco_json import (
         check_file_names,
         check_images,
-        clean_annotations,
         json_classes,
         read_coco_json,
     )

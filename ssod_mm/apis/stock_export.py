@@ -18,7 +18,7 @@ from ssod_mm.apis.inference import (
     load_detector,
     plain_detector_cfg,
 )
-from ssod_mm.checkpoints import write_safetensors
+from ssod_mm.checkpoint_files import write_safetensors
 from ssod_mm.errors import UserError
 from ssod_mm.version import __version__
 

@@ -161,7 +161,8 @@ def test(
     from mmengine.model import is_model_wrapper
 
     from ssod_mm.apis.inference import evaluated_model
-    from ssod_mm.checkpoints import load_weights, trust_checkpoints
+    from ssod_mm.checkpoint_files import trust_checkpoints
+    from ssod_mm.checkpoints import load_weights
     from ssod_mm.data.datasets import source_name
     from ssod_mm.engine.class_hook import number_labels
     from ssod_mm.engine.runtime import build_runner

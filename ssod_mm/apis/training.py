@@ -145,7 +145,7 @@ def train(
     cfg.launcher = launcher
     check_start(cfg)
     # Only now, so that a mistake in the command is reported at once.
-    from ssod_mm.checkpoints import fetch_named, trust_checkpoints
+    from ssod_mm.checkpoint_files import fetch_named, trust_checkpoints
     from ssod_mm.engine.runtime import build_runner
 
     trust_checkpoints(trust_checkpoint)
@@ -196,7 +196,7 @@ def check(
         check_start(cfg)
     if only_files:
         return "options, config and data files are in order"
-    from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.checkpoint_files import trust_checkpoints
     from ssod_mm.engine.check_run import check_run
 
     trust_checkpoints(trust_checkpoint)

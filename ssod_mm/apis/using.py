@@ -96,7 +96,7 @@ def predict(
     from mmengine.device import get_device
 
     from ssod_mm.apis.predictions import predict_files
-    from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.checkpoint_files import trust_checkpoints
 
     trust_checkpoints(trust_checkpoint)
     named = [sources] if isinstance(sources, (str, Path)) else list(sources)
@@ -142,7 +142,7 @@ def export(
     cfg = _read(config, fold, percent, cfg_options)
     # Only now, so that a mistake in the command is reported at once.
     from ssod_mm.apis.stock_export import export_detector
-    from ssod_mm.checkpoints import trust_checkpoints
+    from ssod_mm.checkpoint_files import trust_checkpoints
 
     trust_checkpoints(trust_checkpoint)
     return ExportedDetector(*export_detector(cfg, checkpoint, which, out, keep_custom))

@@ -17,12 +17,11 @@ from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
+from ssod_mm.coco_boxes import BoxCounts, clean_annotations
 from ssod_mm.coco_json import (
-    BoxCounts,
     check_classes,
     check_file_names,
     check_images,
-    clean_annotations,
     coco_index,
     in_class_order,
     json_classes,

@@ -23,10 +23,10 @@ from typing import Any
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
+from ssod_mm.coco_boxes import clean_annotations
 from ssod_mm.coco_json import (
     check_file_names,
     check_images,
-    clean_annotations,
     json_classes,
     read_coco_json,
 )

@@ -14,7 +14,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from ssod_mm.checkpoints import read_checkpoint
+from ssod_mm.checkpoint_files import read_checkpoint
 from ssod_mm.cli.run_folders import POINTER, numbered_checkpoints
 from ssod_mm.durable import write_durably
 from ssod_mm.errors import UserError

@@ -15,13 +15,8 @@ from mmdet.evaluation.metrics.coco_metric import CocoMetric
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
-from ssod_mm.coco_json import (
-    CocoDocument,
-    check_truth,
-    coco_index,
-    match_classes,
-    read_coco_json,
-)
+from ssod_mm.coco_boxes import check_truth
+from ssod_mm.coco_json import CocoDocument, coco_index, match_classes, read_coco_json
 from ssod_mm.errors import UserError
 
 try:

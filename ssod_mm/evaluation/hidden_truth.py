@@ -11,9 +11,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.coco_boxes import check_truth
 from ssod_mm.coco_json import (
     check_file_names,
-    check_truth,
     json_classes,
     match_classes,
     read_coco_json,

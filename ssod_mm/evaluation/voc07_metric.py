@@ -12,7 +12,8 @@ from mmdet.evaluation.functional.mean_ap import average_precision, tpfp_default
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
-from ssod_mm.coco_json import check_truth, match_classes, read_coco_json
+from ssod_mm.coco_boxes import check_truth
+from ssod_mm.coco_json import match_classes, read_coco_json
 from ssod_mm.errors import UserError
 from ssod_mm.evaluation.hidden_truth import is_ignored
 

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import save_checkpoint
 
-from ssod_mm.checkpoints import read_checkpoint
+from ssod_mm.checkpoint_files import read_checkpoint
 from ssod_mm.durable import write_durably
 from ssod_mm.engine import runtime
 from ssod_mm.engine.checkpoint_hook import DurableCheckpointHook, newest_checkpoint

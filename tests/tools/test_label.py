@@ -10,7 +10,8 @@ import pytest
 
 from ssod_mm.apis.labelling import merge_labels
 from ssod_mm.cli.run_folders import run_files
-from ssod_mm.coco_json import check_images, clean_annotations, read_coco_json
+from ssod_mm.coco_boxes import clean_annotations
+from ssod_mm.coco_json import check_images, read_coco_json
 from ssod_mm.errors import UserError
 from tests.data.coco_files import CLASSES, box, coco_document, write_image
 from tests.tools.semi_checkpoints import call_tool, make_semi_checkpoint
