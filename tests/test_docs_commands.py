@@ -20,6 +20,7 @@ from tests.docs_text import (
     SOURCES,
     TEXTS,
     Command,
+    blocks,
     commands,
     has_key,
     spans,
@@ -162,3 +163,20 @@ def test_options_exist(page):
         assert named <= (options_of(tool[1]) if tool else known), f"{page}: {span}"
         for target in re.findall(r"^make ([a-z]+)", span):
             assert target in make_targets(), f"{page}: {span}"
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_files_of_weights_say_where_they_come_from(page):
+    """A comment or sentence names each file; names of weights lead to their page."""
+    text = TEXTS[page]
+    words = [word for command in commands(text) for word in command.words]
+    files = {word.split("=")[-1] for word in words if word.endswith(".pth")}
+    plain = text
+    for _, block in blocks(text, "bash"):
+        comments = [line for line in block.splitlines() if line.startswith("#")]
+        plain = plain.replace(block, "\n".join(comments))
+    for file in files:
+        explained = "iter_" in file or re.search(rf"{re.escape(file)}\b", plain)
+        assert explained, file
+    if any(word.startswith("pretrained=") for word in words):
+        assert page == "docs/own_data.md" or "own_data.md" in text

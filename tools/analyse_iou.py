@@ -70,7 +70,9 @@ def parse_arguments() -> argparse.Namespace:
         metavar="N",
         help="AP of the N classes rarest among the first run's labelled images",
     )
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     add_override_arguments(parser)
     add_trust_argument(parser)
     return parser.parse_args()

@@ -56,7 +56,9 @@ def parse_arguments() -> argparse.Namespace:
         default=[0.05, 0.5, 0.8],
         help="least class probabilities; one table each, the first one is drawn",
     )
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     add_trust_argument(parser)
     return parser.parse_args()
 

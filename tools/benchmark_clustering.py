@@ -57,7 +57,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=8, help="images of the batch")
     parser.add_argument("--rounds", type=int, default=10, help="timed rounds")
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     parser.add_argument("--no-worst-case", action="store_true", help="leave it out")
     return parser.parse_args()
 

@@ -48,7 +48,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--score-thr", type=float, default=0.5, help="least class probability"
     )
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     add_override_arguments(parser)
     add_trust_argument(parser)
     return parser.parse_args()

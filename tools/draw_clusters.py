@@ -31,7 +31,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=8, help="number of pictures")
     parser.add_argument("--clusters", type=int, default=4, help="largest ones, each")
     parser.add_argument("--ranks", type=int, default=6, help="best candidates of each")
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     add_trust_argument(parser)
     return parser.parse_args()
 

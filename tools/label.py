@@ -37,7 +37,9 @@ def parse_arguments() -> argparse.Namespace:
         default=0.5,
         help="least class probability of a label, from 0 to 1",
     )
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     parser.add_argument(
         "--into", metavar="DATA", help="data folder for --corrected (default: none)"
     )

@@ -34,7 +34,9 @@ def parse_arguments() -> argparse.Namespace:
         default=0.3,
         help="least class probability, from 0 to 1 (default: %(default)s)",
     )
-    parser.add_argument("--device", help="(default: CUDA if there is any)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: CUDA if there is any)"
+    )
     add_override_arguments(parser, seed=False)
     add_trust_argument(parser)
     return parser.parse_args()
