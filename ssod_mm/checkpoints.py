@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ def load_weights(
     model = model.module if is_model_wrapper(model) else model
     state = weights_for(model, content, which)
     wanted = _network_state(model)
-    check_fit(wanted, state, checkpoint)
+    classes = stored_classes(content)
+    check_fit(wanted, state, checkpoint, classes=classes)
     kept = {key: state[key] for key in wanted if key in state}
     model.load_state_dict(kept, strict=False)
-    return stored_classes(content)
+    return classes
 
 
 def stored_classes(checkpoint: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -62,6 +63,7 @@ def check_fit(
     given: Mapping[str, Tensor],
     checkpoint: str | Path,
     way_out: str = "",
+    classes: Sequence[str] | None = None,
 ) -> None:
     """Refuse weights that do not fill a model.
 
@@ -70,6 +72,8 @@ def check_fit(
         given: the checkpoint's.
         checkpoint: its name, for the message.
         way_out: what the user can do, at the end of the message.
+        classes: those that the checkpoint was trained on, if known: named where a
+            weight has another shape, since other classes are the usual cause.
 
     Raises:
         ValueError: some are missing or have another shape; says which share fits and
@@ -83,6 +87,10 @@ def check_fit(
     ]
     if wrong:
         more = ", ..." if len(wrong) > NUM_NAMED else ""
+        if classes and any(key in given for key in wrong):
+            names = ", ".join(classes[:NUM_NAMED])
+            names += ", ..." if len(classes) > NUM_NAMED else ""
+            more += f"; it was trained on {len(classes)} classes ({names})"
         raise UserError(
             f"{checkpoint} does not fit the config's model: {len(wrong)} of "
             f"{len(wanted)} weights are missing or have another shape "
@@ -148,6 +156,7 @@ def check_start_weights(
         weights_for(model, content, "teacher"),
         checkpoint,
         "; allow_partial_load=True in the config takes what fits",
+        stored_classes(content),
     )
 
 

@@ -29,6 +29,12 @@ COMMANDS = {
     "prepare-voc": "prepare_voc",
 }
 """Subcommand -> the tool of that file name."""
+USAGE = (
+    "usage: ssod COMMAND [options]; ssod COMMAND --help says more",
+    "  ssod demo                                       all methods on drawn images",
+    "  ssod train FOLDER --method dtg --percent 10     your own data",
+    "  ssod predict CONFIG CHECKPOINT IMAGES --out OUT what it has learnt",
+)
 
 
 def main() -> None:
@@ -41,7 +47,7 @@ def main() -> None:
     files = {key: file for key, file in files.items() if file.is_file()}
     if name in ("-h", "--help", "help"):
         width = max(map(len, files))
-        lines = ["usage: ssod COMMAND [options]; ssod COMMAND --help says more", ""]
+        lines = [*USAGE, ""]
         for key, file in files.items():
             doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
             lines.append(f"  {key:<{width}}  {doc.splitlines()[0].rstrip('.:')}")

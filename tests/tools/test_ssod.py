@@ -168,7 +168,11 @@ def test_the_list_of_commands(monkeypatch, capsys):
     monkeypatch.setattr("os.environ", {})
     ssod.main()
     assert os.environ["PYTHON"] == sys.executable  # for dist_train.sh
-    lines = capsys.readouterr().out.splitlines()[2:]
+    usage, _, listed = capsys.readouterr().out.partition("\n\n")
+    examples = [line.split() for line in usage.splitlines()[1:]]
+    assert all(words[:1] == ["ssod"] and words[1] in COMMANDS for words in examples)
+    assert len(examples) == 3
+    lines = listed.splitlines()
     assert [line.split()[0] for line in lines] == COMMANDS
     assert all(len(line.split()) > 3 for line in lines)
 

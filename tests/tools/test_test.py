@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ssod_mm.apis.testing import results_table
-from ssod_mm.checkpoints import load_weights, weights_for
+from ssod_mm.checkpoints import check_fit, load_weights, weights_for
+from ssod_mm.errors import UserError
 from tests.helpers import tiny_supervised_cfg, write_config
 from tests.tools.semi_checkpoints import call_tool, make_semi_checkpoint
 
@@ -192,6 +193,35 @@ def test_a_checkpoint_of_other_classes_says_so(semi, tmp_path, capsys):
     message = capsys.readouterr().err.splitlines()[-1]
     assert "whale is missing" in message
     assert "whales.pth has class_0, class_1, whale" in message
+
+
+def test_a_checkpoint_of_another_number_of_classes_says_so(semi, tmp_path, capsys):
+    """Its weights have other shapes, so it is told when they are loaded."""
+    _, config, checkpoint = semi
+    content = torch.load(checkpoint, weights_only=False)
+    content["meta"]["dataset_meta"]["classes"] = ("class_0", "class_1")
+    for key, value in content["state_dict"].items():
+        if "fc_cls" in key:
+            content["state_dict"][key] = value[:-1]
+    torch.save(content, tmp_path / "two.pth")
+    with pytest.raises(SystemExit):
+        call_tool("test", config, tmp_path / "two.pth", "--work-dir", tmp_path / "w")
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "does not fit the config's model" in message
+    assert "it was trained on 2 classes (class_0, class_1)" in message
+
+
+def test_classes_are_named_only_where_a_shape_differs():
+    wanted, classes = plain_state(1.0), tuple("abcdefg")
+    given = {**wanted, "bias": torch.zeros(3)}
+    with pytest.raises(
+        UserError, match=r"on 7 classes \(a, b, c, d, e, \.\.\.\); do x"
+    ):
+        check_fit(wanted, given, "x.pth", "; do x", classes)
+    for missing, known in (({}, classes), (given, None)):
+        with pytest.raises(UserError) as caught:
+            check_fit(wanted, missing, "x.pth", "; do x", known)
+        assert "trained on" not in str(caught.value)
 
 
 def test_results_are_a_table_of_models_and_rules():
