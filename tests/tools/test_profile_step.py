@@ -155,4 +155,4 @@ def test_model_is_left_as_it_was(mmdet_scope):
     assert found["phases"]["student rpn_head loss_by_feat"]["ms"] > 0
     after = {name: set(vars(module)) for name, module in model.named_modules()}
     new = {name: after[name] - before[name] for name in after}
-    assert {key for keys in new.values() for key in keys} <= {"_anchor_cache"}
+    assert {key for keys in new.values() for key in keys} <= {"_anchor_grids"}

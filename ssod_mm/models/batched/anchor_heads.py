@@ -5,7 +5,6 @@ The classes have the names of those that they stand for, as configs and messages
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
+from ssod_mm.models.anchor_grids import anchor_grid, valid_anchors
 from ssod_mm.models.batched.padding import image_sizes, padded_boxes, padded_ignored
 from ssod_mm.models.batched.proposals import PaddedProposals, plain_nms, proposals
 from ssod_mm.models.batched.rules import (
@@ -31,7 +31,6 @@ from ssod_mm.models.batched.rules import (
 )
 from ssod_mm.models.size_groups import Features, GroupedFeatures, joined
 
-_CACHED_SHAPES = 8
 _NO_OBJECT = -1e4  # a logit that float16 can hold
 
 
@@ -88,48 +87,6 @@ class BatchedAnchorHead(AnchorHead):
         """Uniform keys (B, N), by which anchors are sampled."""
         return torch.rand(size, device=device)
 
-    def anchors(self, grids: Sequence[tuple[int, int]], device: Any) -> list[Tensor]:
-        """Anchors of each level (n, 4), kept from call to call; not to be changed.
-
-        Args:
-            grids: height and width of each feature map.
-            device: where they are wanted.
-        """
-        cache = self.__dict__.setdefault("_anchor_cache", {})
-        key = (tuple(map(tuple, grids)), str(device))
-        if key not in cache:
-            while len(cache) >= _CACHED_SHAPES:
-                cache.pop(next(iter(cache)))
-            cache[key] = self.prior_generator.grid_priors(list(grids), device=device)
-        return cache[key]
-
-    def valid_anchors(
-        self, grids: Sequence[tuple[int, int]], metas: Sequence[dict], device: Any
-    ) -> Tensor | None:
-        """(B, N) which anchors lie in their padded image; None: all do.
-
-        Args:
-            grids: height and width of each feature map.
-            metas: meta information with ``pad_shape``.
-            device: where the answer is wanted.
-        """
-        strides = self.prior_generator.strides
-        whole = all(
-            math.ceil(meta["pad_shape"][axis] / stride[1 - axis]) >= grid[axis]
-            for meta in metas
-            for grid, stride in zip(grids, strides, strict=True)
-            for axis in (0, 1)
-        )
-        if whole:
-            return None
-        flags = [
-            torch.cat(
-                self.prior_generator.valid_flags(list(grids), meta["pad_shape"], "cpu")
-            )
-            for meta in metas
-        ]
-        return torch.stack(flags).to(device, non_blocking=True)
-
     def loss_by_feat(
         self,
         cls_scores: list[Tensor],
@@ -152,7 +109,7 @@ class BatchedAnchorHead(AnchorHead):
         """
         device = cls_scores[0].device
         grids = [tuple(level.shape[-2:]) for level in cls_scores]
-        anchors_N4 = torch.cat(self.anchors(grids, device))
+        anchors_N4 = anchor_grid(self, grids, device).anchors
         truth = padded_boxes(batch_gt_instances, anchors_N4)
         assigned_BN = assign_max_iou(
             anchors_N4[None],
@@ -160,7 +117,7 @@ class BatchedAnchorHead(AnchorHead):
             truth.real,
             assign_rule(self.assigner),
             *padded_ignored(batch_gt_instances_ignore, anchors_N4),
-            self.valid_anchors(grids, batch_img_metas, device),
+            valid_anchors(self, grids, batch_img_metas, device),
         )
         logits = flat_levels(cls_scores, self.cls_out_channels)
         deltas = flat_levels(bbox_preds, self.bbox_coder.encode_size)
@@ -242,7 +199,7 @@ class RPNHead(dense_heads.RPNHead, BatchedAnchorHead):
         grids = [tuple(level.shape[-2:]) for level in cls_scores]
         device = cls_scores[0].device
         return self._proposals(
-            self.anchors(grids, device),
+            anchor_grid(self, grids, device).levels,
             [level.detach() for level in cls_scores],
             [level.detach() for level in bbox_preds],
             image_sizes(batch_img_metas, device),

@@ -7,6 +7,7 @@ of the cluster (:func:`anchor_targets`, :func:`anchor_losses`).
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,8 +18,9 @@ from torch import Tensor
 
 from ssod_mm.errors import UserError
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
-from ssod_mm.maths.boxes import box_areas, clip_boxes
+from ssod_mm.maths.boxes import clip_boxes
 from ssod_mm.maths.clustering import nms_clusters
+from ssod_mm.models.anchor_grids import anchor_grid, valid_anchors
 from ssod_mm.models.dense.boxes import box_losses, decoded_boxes, num_box_outputs
 from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
 from ssod_mm.models.dense.losses import Targets, cluster_losses, cluster_targets
@@ -96,11 +98,8 @@ def anchor_clusters(
     device = cls_maps[0].device
     logits = flat_maps(cls_maps, head.cls_out_channels)
     grids = [m.shape[-2:] for m in cls_maps]
-    per_level = head.prior_generator.grid_priors(grids, device=device)
-    anchors_N4 = torch.cat(per_level)
-    level_N = torch.repeat_interleave(
-        torch.tensor([len(level) for level in per_level])
-    ).to(device)
+    grid = anchor_grid(head, grids, device)
+    anchors_N4 = grid.anchors
     taus_C, floors_C = class_floors(stage, logits.shape[-1], taus_C, logits)
     images, rows, labels = (logits >= floors_C.logit()).nonzero(as_tuple=True)
     scores = logits[images, rows, labels].sigmoid()
@@ -110,7 +109,7 @@ def anchor_clusters(
     boxes = clip_boxes(decoded_boxes(head, priors, outputs), sizes[images])
 
     if isinstance(head, RPNHead):
-        groups = images * len(per_level) + level_N[rows]
+        groups = images * len(grids) + grid.level_numbers[rows]
     else:
         groups = images * head.num_classes + labels
     iou_thr = stage.iou_thr
@@ -126,9 +125,10 @@ def anchor_clusters(
     if stage.background == "all":
         return candidates
     metas = [sample.metainfo for sample in samples]
-    _, valid = head.get_anchors(grids, metas, device=device)
-    valid_BN = torch.stack([torch.cat(image) for image in valid])
-    clear_BN = valid_BN & (logits < floors_C.logit()).all(-1)
+    clear_BN = (logits < floors_C.logit()).all(-1)
+    valid_BN = valid_anchors(head, grids, metas, device)
+    if valid_BN is not None:
+        clear_BN &= valid_BN
     all_priors = anchors_N4.expand(len(samples), -1, -1)
     return replace(candidates, all_priors=all_priors, clear=clear_BN)
 
@@ -152,19 +152,15 @@ def matched_rows(
     Returns:
         Rows (M,) among the anchors of the batch, and the IoUs (M,).
     """
-    generator, device = head.prior_generator, priors.device
-    base_LA4 = torch.stack(list(generator.base_anchors)).to(device)
-    strides = torch.tensor(generator.strides, device=device)
-    sizes = torch.tensor([tuple(grid) for grid in grids], device=device)
+    grid = anchor_grid(head, grids, priors.device)
     nearest, base_size = stage.level == "nearest", stage.base_size
     if base_size is None:
-        sides = box_areas(generator.base_anchors[0].float()).sqrt()
         # The level's middle: anchors of several scales must all stay on their level.
-        base_size = float(sides.log().mean().exp() if nearest else sides.min())
+        middle = statistics.geometric_mean if nearest else min
+        base_size = middle(grid.base_sides)
     levels = anchor_levels(priors, base_size, len(grids), nearest)
-    index, iou = match_anchors(priors, levels, base_LA4, strides, sizes)
-    num_anchors = sum(h * w for h, w in grids) * base_LA4.shape[1]
-    return images * num_anchors + index, iou
+    index, iou = match_anchors(priors, levels, grid.base, grid.strides, grid.sizes)
+    return images * len(grid.anchors) + index, iou
 
 
 def partners(
@@ -242,11 +238,14 @@ def anchor_targets(
         candidates: the teacher's clusters, mapped to the strong views.
         stage: settings.
     """
-    anchors, valid = head.get_anchors(
-        grids, [sample.metainfo for sample in samples], device=candidates.priors.device
-    )
-    anchors_R4 = torch.cat([level for image in anchors for level in image])
-    background = torch.cat([level for image in valid for level in image])
+    device, metas = candidates.priors.device, [s.metainfo for s in samples]
+    anchors_N4 = anchor_grid(head, grids, device).anchors
+    anchors_R4 = anchors_N4.repeat(len(samples), 1)
+    valid_BN = valid_anchors(head, grids, metas, device)
+    if valid_BN is None:
+        background = torch.ones(len(anchors_R4), dtype=torch.bool, device=device)
+    else:
+        background = valid_BN.flatten()
     rows, iou, unsure, clear_R = partners(
         head, grids, candidates, stage, len(background)
     )
