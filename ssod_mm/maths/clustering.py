@@ -20,6 +20,9 @@ from ssod_mm.errors import UserError
 # Boxes per group that one round of the search for kept boxes looks at. The best of
 # them suppress most of the others, so that a round costs S^2, not N^2.
 BLOCK = 128
+# Steps of the search between two looks at whether it has ended: a look makes the host
+# wait for the device, a step is a handful of small operations.
+_STEPS = 6
 
 
 def pairwise_iou(a_N4: Tensor, b_N4: Tensor) -> Tensor:
@@ -88,14 +91,22 @@ def nms_clusters(
         kept_GS = _kept_of_first(boxes, undecided, group, place, iou_thr, max_pairs)
         claimed = _first_claim(boxes, undecided, group, kept_GS, iou_thr, max_pairs)
         owner_N[undecided] = claimed
-        kept = kept_GS[kept_GS >= 0]
-        owner_N[kept] = kept  # a box without area claims nothing, not even itself
+        # A box without area claims nothing, not even itself.
+        owner_N = _filled(owner_N, kept_GS, kept_GS, kept_GS >= 0)
         undecided = undecided[owner_N[undecided] < 0]
     kept_K = by_score[owner_N[by_score] == by_score]
     number_N = torch.full_like(groups_N, -1)
     number_N[kept_K] = torch.arange(len(kept_K), device=kept_K.device)
     cluster_N = torch.where(owner_N >= 0, number_N[owner_N.clamp(min=0)], -1)
     return kept_K, cluster_N
+
+
+def _filled(target_N: Tensor, index: Tensor, values: Tensor, which: Tensor) -> Tensor:
+    """``target_N`` with values set where ``which`` says so; the host does not wait."""
+    size = len(target_N)
+    place = torch.where(which, index, size).flatten()
+    longer = torch.cat([target_N, target_N.new_empty(1)])
+    return longer.scatter_(0, place, values.flatten())[:size]
 
 
 def _places(groups_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,11 +128,15 @@ def _kept_of_first(
     max_pairs: int,
 ) -> Tensor:
     """Kept boxes (G, K') among the first of each group, padded with -1."""
-    num_groups = int(group[-1]) + 1
-    size = min(BLOCK, int(place.max()) + 1, max(1, math.isqrt(max_pairs // num_groups)))
-    in_block = place < size
-    slots_GS = undecided.new_full((num_groups, size), -1)
-    slots_GS[group[in_block], place[in_block]] = undecided[in_block]
+    last_group, last_place = torch.stack([group[-1], place.max()]).tolist()
+    num_groups = last_group + 1
+    size = min(BLOCK, last_place + 1, max(1, math.isqrt(max_pairs // num_groups)))
+    slots_GS = _filled(
+        undecided.new_full((num_groups * size,), -1),
+        group * size + place,
+        undecided,
+        place < size,
+    ).view(num_groups, size)
     kept_GS = slots_GS >= 0
     rows = max(1, max_pairs // size**2)
     for part in range(0, num_groups, rows):  # a single part, but for very many groups
@@ -131,10 +146,10 @@ def _kept_of_first(
         )
     most = int(kept_GS.sum(1).max())
     rank_GS = kept_GS.cumsum(1) - 1
-    compact = slots_GS.new_full((num_groups, most), -1)
-    row, column = kept_GS.nonzero(as_tuple=True)
-    compact[row, rank_GS[row, column]] = slots_GS[row, column]
-    return compact
+    first_G1 = torch.arange(num_groups, device=group.device)[:, None] * most
+    compact = slots_GS.new_full((num_groups * most,), -1)
+    compact = _filled(compact, first_G1 + rank_GS, slots_GS, kept_GS)
+    return compact.view(num_groups, most)
 
 
 def _greedy(boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float) -> Tensor:
@@ -147,10 +162,11 @@ def _greedy(boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float) -> Tensor:
     suppresses = (iou > iou_thr).triu(1)
     kept = real_GS
     while True:
-        stays = real_GS & ~(suppresses & kept[:, :, None]).any(1)
-        if torch.equal(stays, kept):
+        for _ in range(_STEPS):
+            before = kept
+            kept = real_GS & ~(suppresses & kept[:, :, None]).any(1)
+        if torch.equal(before, kept):
             return kept
-        kept = stays
 
 
 def _first_claim(

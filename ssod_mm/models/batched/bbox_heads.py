@@ -74,12 +74,15 @@ class BatchedBBoxHead(BBoxHead):
     ) -> dict[str, Tensor]:
         """Losses of the candidates, see mmdet's method.
 
-        No row is picked out, so that the host need not wait for the device.
+        No row is picked out, so that the host need not wait for the device. With
+        ``reduction_override="none"`` a box loss has a row for each candidate, zeros
+        for background, where mmdet's leaves these out.
         """
         known = bbox_pred is None or (
             has_plain_box_loss(self) and not self.reg_decoded_bbox
         )
-        if reduction_override is not None or not known or not len(labels):
+        by_row = cls_score is None and reduction_override == "none"
+        if (reduction_override and not by_row) or not known or not len(labels):
             return super().loss(
                 cls_score,
                 bbox_pred,
@@ -116,6 +119,7 @@ class BatchedBBoxHead(BBoxHead):
                 bbox_targets,
                 bbox_weights * foreground[:, None],
                 len(labels),
+                reduction_override,
             )
         return losses
 

@@ -99,8 +99,10 @@ def gathered(
         boxes: (L, 4) their regressed boxes.
         num_rows: priors of an image.
     """
-    clustered = (clusters >= 0).nonzero(as_tuple=True)[0]
-    rest = (clusters < 0).nonzero(as_tuple=True)[0]
+    is_rest = clusters < 0
+    rows_by_kind = is_rest.byte().argsort(stable=True)
+    num_rest = int(is_rest.sum())
+    clustered, rest = rows_by_kind.split([len(clusters) - num_rest, num_rest])
     place = torch.empty_like(clusters)
     place[clustered] = torch.arange(len(clustered), device=clustered.device)
     flat = images * num_rows + rows
@@ -135,5 +137,21 @@ def kept_instances(candidates: Clusters, num_images: int) -> list[InstanceData]:
         bboxes=candidates.kept_boxes, scores=candidates.scores[candidates.kept]
     )
     kept.labels = candidates.labels[candidates.kept]
-    images = candidates.images[candidates.kept]
-    return [kept[images == number] for number in range(num_images)]
+    return split_by_image(kept, candidates.images[candidates.kept], num_images)
+
+
+def split_by_image(
+    instances: InstanceData, images: Tensor, num_images: int
+) -> list[InstanceData]:
+    """Instances of each image, in their order.
+
+    Args:
+        instances: M of them.
+        images: (M,) image of each.
+        num_images: images of the batch.
+    """
+    ordered = instances[images.argsort(stable=True)]
+    numbers = torch.arange(num_images, device=images.device)
+    ends = (images <= numbers[:, None]).sum(1).tolist()
+    starts = [0, *ends[:-1]]
+    return [ordered[start:end] for start, end in zip(starts, ends, strict=True)]

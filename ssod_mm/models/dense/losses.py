@@ -99,10 +99,16 @@ def foreground_rows(
     The target has a one for every class that the prior is a candidate of, so that two
     clusters of different classes do not push the same prior in opposite directions.
     """
-    rows_U, place_M = torch.unique(targets.rows, return_inverse=True)
-    targets_UC = logits_RC.new_zeros(len(rows_U), logits_RC.shape[1])
-    targets_UC[place_M, targets.labels] = 1.0
-    return focal_rows(logits_RC[rows_U], targets_UC, gamma, alpha)[place_M]
+    # Candidates of one prior share a row of the targets; which one, sorting tells
+    # without the host that would have to wait for their number.
+    order = targets.rows.argsort()
+    in_order = targets.rows[order]
+    is_next = torch.zeros_like(in_order)
+    is_next[1:] = in_order[1:] != in_order[:-1]
+    place_M = torch.empty_like(order).scatter_(0, order, is_next.cumsum(0))
+    targets_MC = logits_RC.new_zeros(len(order), logits_RC.shape[1])
+    targets_MC[place_M, targets.labels] = 1.0
+    return focal_rows(logits_RC[targets.rows], targets_MC[place_M], gamma, alpha)
 
 
 def reduced_counts(counts_3: Tensor) -> Tensor:
@@ -237,7 +243,10 @@ def sampled_background(
 def best_overlaps(
     boxes_P4: Tensor, images_P: Tensor, objects_K4: Tensor, images_K: Tensor
 ) -> Tensor:
-    """Largest IoU (P,) of each box with the objects of its image; 0 without any."""
+    """Largest IoU (P,) of each box with the objects of its image; 0 without any.
+
+    An object of image -1 is of none.
+    """
     if len(objects_K4) == 0:
         return boxes_P4.new_zeros(len(boxes_P4))
     best = []
@@ -267,11 +276,9 @@ def assignment_masks(
         it is ambiguous (P,); whether it is suppressed (P,).
     """
     candidates = guidance.stages["rcnn"]
+    images = torch.where(candidates.alive, candidates.images[candidates.kept], -1)
     overlaps = best_overlaps(
-        guidance.proposals,
-        guidance.proposal_images,
-        candidates.kept_boxes[candidates.alive],
-        candidates.images[candidates.kept][candidates.alive],
+        guidance.proposals, guidance.proposal_images, candidates.kept_boxes, images
     )
     assigned = (overlaps >= pos_iou_thr) & guidance.proposals_seen
     taught = torch.zeros_like(assigned).index_fill(0, targets.rows, True)

@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
 from ssod_mm.maths.clustering import nms_clusters
-from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
+from ssod_mm.models.dense.clusters import (
+    Clusters,
+    class_floors,
+    gathered,
+    split_by_image,
+)
 from ssod_mm.models.dense.guidance import DenseGuidance
 from ssod_mm.models.dense.losses import (
     Targets,
@@ -109,8 +114,7 @@ def teacher_clusters(
     all_kept.labels = labels[kept]
     if quality_PC is not None:
         all_kept.loc_scores = quality_PC[rows[kept], labels[kept]]
-    per_image = [all_kept[images[kept] == number] for number in range(len(samples))]
-    return candidates, per_image
+    return candidates, split_by_image(all_kept, images[kept], len(samples))
 
 
 def decoded_rois(
@@ -136,7 +140,8 @@ def decoded_rois(
         boxes = rois.new_zeros(0, num_classes, 4)
         return boxes, probs, probs if known else None
     out = roi_head._bbox_forward(features, rois)
-    counts = torch.bincount(rois[:, 0].long(), minlength=len(samples)).tolist()
+    numbers = torch.arange(len(samples), device=rois.device)
+    counts = (rois[:, 0] == numbers[:, None]).sum(1).tolist()
     raw = head.predict_by_feat(
         rois=rois.split(counts),
         cls_scores=out["cls_score"].float().split(counts),
