@@ -100,13 +100,21 @@ class ViewMap:
 
     def clipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
         """Mapped boxes (N, 4), clipped to the view."""
-        return clip_boxes(self.unclipped(boxes_N4, images_N), self.sizes[images_N])
+        return self.clip(self.unclipped(boxes_N4, images_N), images_N)
+
+    def clip(self, mapped_N4: Tensor, images_N: Tensor) -> Tensor:
+        """Boxes (N, 4) that are mapped already, clipped to the view."""
+        return clip_boxes(mapped_N4, self.sizes[images_N])
 
     def __call__(self, boxes_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
         """Mapped and clipped boxes (N, 4), and whether each is visible (N,)."""
-        mapped, sizes = self.unclipped(boxes_N4, images_N), self.sizes[images_N]
-        shares = visible_fractions(mapped, sizes, self.patches[images_N])
-        clipped = clip_boxes(mapped, sizes)
+        return self.seen(self.unclipped(boxes_N4, images_N), images_N)
+
+    def seen(self, mapped_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Mapped boxes (N, 4), clipped, and whether each is visible (N,)."""
+        sizes = self.sizes[images_N]
+        shares = visible_fractions(mapped_N4, sizes, self.patches[images_N])
+        clipped = clip_boxes(mapped_N4, sizes)
         is_large = are_large(clipped, self.min_box_wh)
         return clipped, is_large & (shares >= self.min_visible)
 

@@ -189,13 +189,11 @@ def partners(
         partners of clear background, None with ``stage.background="all"``.
     """
     if stage.background == "all":
-        rows, iou = matched_rows(
-            head, grids, candidates.priors, candidates.images, stage
-        )
-        unsure, _ = matched_rows(
-            head, grids, candidates.unsure_priors, candidates.unsure_images, stage
-        )
-        return rows, iou, unsure, None
+        priors = torch.cat([candidates.priors, candidates.unsure_priors])
+        images = torch.cat([candidates.images, candidates.unsure_images])
+        rows, iou = matched_rows(head, grids, priors, images, stage)
+        count = len(candidates.priors)
+        return rows[:count], iou[:count], rows[count:], None
     num_images, num_priors = candidates.clear.shape
     images = candidates.prior_images
     if images is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +12,8 @@ from ssod_mm.maths.boxes import are_large, warp_boxes
 from ssod_mm.models.dense.clusters import Clusters
 from ssod_mm.models.geometry import Findings, ViewMap
 from ssod_mm.models.mixed_views import MixedViews
+
+_Parts = dict[tuple[str, str], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,39 @@ class DenseGuidance(Findings):
     proposals_seen: Tensor | None = None
 
     def to_student_view(self, views: ViewMap) -> DenseGuidance:
-        """The same clusters; those whose kept box is not visible are marked."""
-        stages = {
-            k: clusters_in(views, candidates) for k, candidates in self.stages.items()
-        }
-        proposals, seen = self.proposals, None
-        if proposals is not None:
-            proposals, seen = views(proposals, self.proposal_images)
-        return replace(self, stages=stages, proposals=proposals, proposals_seen=seen)
+        """The same clusters; ``alive`` says of which the kept box is visible."""
+        boxes, images = {}, {}
+        for name, stage in self.stages.items():
+            for field, part in _boxes_of(stage).items():
+                boxes[name, field], images[name, field] = part
+        if self.proposals is not None:
+            boxes["", "proposals"] = self.proposals
+            images["", "proposals"] = self.proposal_images
+        (mapped,) = _at_once(views.unclipped, boxes, images)
+        seen, alive = _at_once(views.seen, mapped, images, ("kept_boxes", "proposals"))
+        (inside,) = _at_once(views.clip, mapped, images, ("boxes",))
+        stages = {}
+        for name, stage in self.stages.items():
+            kept, candidates = seen[name, "kept_boxes"], inside[name, "boxes"]
+            is_large = are_large(candidates, views.min_box_wh)[:, None]
+            all_priors = stage.all_priors
+            if all_priors is not None:
+                all_priors = mapped[name, "all_priors"].view_as(all_priors)
+            stages[name] = replace(
+                stage,
+                priors=mapped[name, "priors"],
+                boxes=torch.where(is_large, candidates, kept[stage.clusters]),
+                kept_boxes=kept,
+                alive=alive[name, "kept_boxes"],
+                unsure_priors=mapped[name, "unsure_priors"],
+                all_priors=all_priors,
+            )
+        return replace(
+            self,
+            stages=stages,
+            proposals=seen.get(("", "proposals")),
+            proposals_seen=alive.get(("", "proposals")),
+        )
 
     def to_mixed_views(
         self, mixed: MixedViews, min_box_wh: tuple[float, float]
@@ -46,34 +74,44 @@ class DenseGuidance(Findings):
         return mixed_guidance(self, mixed, min_box_wh)
 
 
-def clusters_in(views: ViewMap, candidates: Clusters) -> Clusters:
-    """Clusters in other views; ``alive`` says what is left of them.
+def _boxes_of(stage: Clusters) -> dict[str, tuple[Tensor, Tensor]]:
+    """By field the boxes (N, 4) of a stage and their images (N,)."""
+    boxes = {
+        "kept_boxes": (stage.kept_boxes, stage.images[stage.kept]),
+        "boxes": (stage.boxes, stage.images),
+        "priors": (stage.priors, stage.images),
+        "unsure_priors": (stage.unsure_priors, stage.unsure_images),
+    }
+    if stage.all_priors is not None:
+        num_images, num_priors = stage.all_priors.shape[:2]
+        images = torch.arange(num_images, device=stage.all_priors.device)
+        images = images[:, None].expand(-1, num_priors).flatten()
+        boxes["all_priors"] = stage.all_priors.flatten(0, 1), images
+    return boxes
+
+
+def _at_once(
+    function: Callable[[Tensor, Tensor], Tensor | tuple[Tensor, ...]],
+    boxes: _Parts,
+    images: _Parts,
+    fields: Sequence[str] | None = None,
+) -> tuple[_Parts, ...]:
+    """What a function says of several sets of boxes, from one call.
 
     Args:
-        views: the map from the clusters' views to the others.
-        candidates: the clusters.
+        function: of boxes (N, 4) and images (N,); gives tensors of N rows.
+        boxes: by stage and field.
+        images: by stage and field.
+        fields: of which fields; None for all.
     """
-    images = candidates.images
-    kept, alive = views(candidates.kept_boxes, images[candidates.kept])
-    boxes = views.clipped(candidates.boxes, images)
-    is_large = are_large(boxes, views.min_box_wh)[:, None]
-    all_priors = candidates.all_priors
-    if all_priors is not None:
-        numbers = torch.arange(len(all_priors), device=all_priors.device)
-        flat = numbers.repeat_interleave(all_priors.shape[1])
-        mapped = views.unclipped(all_priors.flatten(0, 1), flat)
-        all_priors = mapped.reshape(all_priors.shape)
-    return replace(
-        candidates,
-        priors=views.unclipped(candidates.priors, images),
-        boxes=torch.where(is_large, boxes, kept[candidates.clusters]),
-        kept_boxes=kept,
-        alive=alive,
-        unsure_priors=views.unclipped(
-            candidates.unsure_priors, candidates.unsure_images
-        ),
-        all_priors=all_priors,
+    keys = [key for key in boxes if fields is None or key[1] in fields]
+    counts = [len(boxes[key]) for key in keys]
+    results = function(
+        torch.cat([boxes[key] for key in keys]),
+        torch.cat([images[key] for key in keys]),
     )
+    results = results if isinstance(results, tuple) else (results,)
+    return tuple(dict(zip(keys, part.split(counts), strict=True)) for part in results)
 
 
 class _Placements:
