@@ -44,7 +44,9 @@ def fresh_process_mib(variant: str) -> float:
 
 
 def quartiles(values: list[float]) -> str:
-    """Median and quartiles, for people."""
+    """Median and quartiles, for people; a single value is itself."""
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
     low, middle, high = statistics.quantiles(values, n=4)
     return f"{middle:.3f} [{low:.3f}, {high:.3f}]"
 

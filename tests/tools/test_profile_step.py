@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ssod_mm.apis.profile import phases_of, profiled
+from ssod_mm.apis.profile_report import quartiles
 from ssod_mm.apis.step_costs import CountedOperations, Phases
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
@@ -156,3 +157,8 @@ def test_model_is_left_as_it_was(mmdet_scope):
     after = {name: set(vars(module)) for name, module in model.named_modules()}
     new = {name: after[name] - before[name] for name in after}
     assert {key for keys in new.values() for key in keys} <= {"_anchor_grids"}
+
+
+def test_a_single_round_has_no_quartiles():
+    assert quartiles([1.25]) == "1.250"
+    assert quartiles([1.0, 2.0, 3.0]) == "2.000 [1.000, 3.000]"
