@@ -1,7 +1,8 @@
 """Folders with COCO json files elsewhere than our configs look for them.
 
 Known are the exports of Roboflow (``train/_annotations.coco.json``), CVAT and Label
-Studio (one json for all images), and COCO's own names with a year.
+Studio (one json for all images), what ``ssod label`` writes, put beside its images, and
+COCO's own names with a year.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from ssod_mm.formats.collect import (
     part_word,
 )
 
+_PARTS = ("images", "annotations", "categories")
+
 
 def plan_coco(root: Path, images: Sequence[Path], jsons: Sequence[Path]) -> Plan | None:
     """The COCO data set in a folder, or None where there is none.
@@ -44,6 +47,8 @@ def plan_coco(root: Path, images: Sequence[Path], jsons: Sequence[Path]) -> Plan
         for path in jsons
         if re.search("instances|annotations", str(path.relative_to(root)), re.I)
     ]
+    if not likely:
+        likely = [path for path in jsons if _names_boxes(path)]
     by_part: dict[str, list[Path]] = {}
     for path in likely:
         if "@" not in path.name and b'"images"' in path.read_bytes():
@@ -72,6 +77,12 @@ def plan_coco(root: Path, images: Sequence[Path], jsons: Sequence[Path]) -> Plan
         tuple(files.values()),
         partial(_read, root, files, tuple(images)),
     )
+
+
+def _names_boxes(path: Path) -> bool:
+    """Whether a json of any name, such as ``result.json``, may be of the COCO form."""
+    content = path.read_bytes()
+    return all(f'"{part}"'.encode() in content for part in _PARTS)
 
 
 def _read(

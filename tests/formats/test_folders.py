@@ -128,6 +128,28 @@ class TestSameBoxesInEveryFormat:
         assert boxes == len(json.loads(path.read_text())["annotations"])
         assert any("2 of 10 images are held out" in line for line in said)
 
+    @pytest.mark.parametrize(
+        ("name", "folder"), [("labels.json", "."), ("result.json", "images")]
+    )
+    def test_one_coco_json_of_any_name(self, tmp_path, said, name, folder):
+        """What ``ssod label`` writes beside its images, and Label Studio's export."""
+        tiny = make_tiny_coco(tmp_path / "coco", 5)
+        root = tmp_path / "mine"
+        shutil.copytree(tiny / "train", root / folder)
+        source = json.loads((tiny / "annotations/instances_train.json").read_text())
+        for image in source["images"]:
+            image["file_name"] = str(Path(folder, image["file_name"]))
+        write_text(root / name, json.dumps(source))
+        write_text(root / "notes.json", json.dumps({"images": 3}))
+        converted = coco_folder(root)
+        parts = [
+            json.loads((converted / part).read_text())
+            for part in (convert.TRAIN_JSON, convert.VAL_JSON)
+        ]
+        assert [len(part["images"]) for part in parts] == [4, 1]
+        boxes = sum(len(part["annotations"]) for part in parts)
+        assert boxes == len(source["annotations"])
+
 
 BOX = st.tuples(*[st.floats(0, 1)] * 4).map(
     lambda c: (min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3]))
