@@ -9,7 +9,6 @@ takes another folder's, whose classes must have the same names.
 from __future__ import annotations
 
 import argparse
-import os
 
 from ssod_mm.cli.arguments import (
     add_check_argument,
@@ -66,7 +65,9 @@ def main() -> None:
             trust_checkpoint=arguments.trust_checkpoint,
             **overrides,
         )
-    if os.environ.get("RANK", "0") == "0":
+    from mmengine.dist import is_main_process
+
+    if is_main_process():
         print(results_table(results, ", ".join(arguments.checkpoint)))
 
 

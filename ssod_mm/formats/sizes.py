@@ -53,10 +53,11 @@ class Proposal:
                 "which takes longer)"
             )
         return (
-            f"sizes from {self.num_boxes} boxes in images of {self.image[0]} x "
-            f"{self.image[1]}: views of {self.view[0]} x {self.view[1]}, where a tenth "
-            f"of the boxes is below {self.small_box:.0f} px{wish}; anchors of "
-            f"{self.anchor_scale:g} strides, IoU {self.mean_iou:.2f} with the boxes"
+            f"sizes that suit the {self.num_boxes} labelled boxes, in images of "
+            f"{self.image[0]} x {self.image[1]}: views of {self.view[0]} x "
+            f"{self.view[1]}, where a tenth of the boxes is below {self.small_box:.0f} "
+            f"px{wish}; anchors of {self.anchor_scale:g} strides, whose mean IoU with "
+            f"the boxes is {self.mean_iou:.2f}"
         )
 
 

@@ -133,7 +133,9 @@ def test_a_config_takes_them_and_says_so(ann_file, capsys):
     set_sizes(cfg)
     assert cfg.views.scale == cfg.views.test_scale == (400, 300)
     assert cfg.model.detector.rpn_head.anchor_generator.scales == [4.0]
-    assert capsys.readouterr().out.startswith("sizes from 1 boxes in images of 400 x")
+    assert capsys.readouterr().out.startswith(
+        "sizes that suit the 1 labelled boxes, in images of 400 x"
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_sizes_that_suit_are_said(yolo, monkeypatch):
     monkeypatch.setattr("ssod_mm.cli.run_phases.train_phases", lambda *_: 1)
     said = []
     train_folder(yolo, "supervised", said.append, percent=100)
-    assert said[-1].startswith("sizes from 3 boxes in images of ")
+    assert said[-1].startswith("sizes that suit the 3 labelled boxes")
     assert said[-1].endswith("; --cfg-options sizes=proposed takes them")
     train_folder(
         yolo, "supervised", said.append, percent=100, cfg_options={"sizes": "proposed"}
