@@ -83,16 +83,16 @@ def test_an_option_has_the_last_word_over_the_second_phase():
         warm_up, drop = cfg.param_scheduler
         return rate, warm_up.end, drop.milestones, cfg.model.semi_train_cfg.burn_in
 
-    assert phase() == (0.0025, 20, [75], 0)
+    assert phase() == (0.01, 20, [75], 0)
     given = phase(
-        optim_wrapper__optimizer__lr=0.01,
+        optim_wrapper__optimizer__lr=0.02,
         param_scheduler__0=dict(
             type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=30
         ),
         lr_steps=[0.5],
         model__semi_train_cfg__burn_in=40,
     )
-    assert given == (0.01, 30, [50], 40)
+    assert given == (0.02, 30, [50], 40)
 
 
 def test_the_environment_stays_outside_but_for_what_is_documented(monkeypatch, capsys):

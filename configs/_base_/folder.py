@@ -253,9 +253,8 @@ optim_wrapper = dict(
     optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=1e-4),
     clip_grad=dict(max_norm=10.0, norm_type=2),
 )
-# A run with `continue_from` trains at a quarter of the rate.
+# A run with `continue_from` warms up soon, and its rate falls before its last quarter.
 second_phase = {
-    "optim_wrapper.optimizer.lr": 0.0025,
     "param_scheduler.0.start_factor": 0.1,
     "param_scheduler.0.end": 20,
     "lr_steps": [3 / 4],

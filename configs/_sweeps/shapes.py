@@ -14,8 +14,8 @@ ratios = [5]
 folds = [1]
 baseline = "supervised"
 
-teacher_budget = dict(max_iters=800)
-budget = dict(max_iters=600)
+teacher_budget = dict(max_iters=1200)
+budget = {"max_iters": 600, "train_cfg.val_interval": 300}
 
 _plain = "supervised/supervised_faster-rcnn_r18_shapes.py"
 methods = dict(

@@ -36,10 +36,9 @@ model = dict(
             tau=0.45,
             ignore_thr=0.2,
             max_proposals=128,  # as many RoIs as a step on two CPU cores can bear
-            # As the plain mean teacher here: where objects are more than what they are.
-            cls_weight=0.1,
-            reg_weight=0.1,
-            rank_weight=0.75,
+            cls_weight=0.5,
+            reg_weight=0.25,
+            rank_weight=3.0,
             temperature=1.0,
         ),
     ),

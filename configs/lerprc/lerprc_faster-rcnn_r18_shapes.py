@@ -21,8 +21,7 @@ model = dict(
     semi_train_cfg=dict(
         box_hull="ellipse",  # round shapes leave the corners of their boxes empty
         ignore_thr=0.15,
-        # As the plain mean teacher here: where objects are more than what they are.
-        unsup_loss_weights=dict(loss_cls=0.1),
+        score_thr=0.8,  # as the plain mean teacher here
     ),
 )
 train_dataloader = dict(dataset=dict(datasets=[_base_.labelled, _base_.unlabelled]))

@@ -16,6 +16,7 @@ model = dict(
     detector=_base_.detector,
     semi_train_cfg=dict(
         ignore_thr=0.2,
+        score_thr=0.8,
         # Its boxes are off by an eighth of their size: it teaches classes.
         unsup_loss_weights=dict(loss_rpn_bbox=0.0, loss_bbox=0.0),
     ),

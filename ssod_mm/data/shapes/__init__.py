@@ -32,7 +32,7 @@ from ssod_mm.data.shapes.glyphs import CLASSES
 from ssod_mm.data.shapes.scene import SceneSpec, draw_scene
 from ssod_mm.errors import UserError
 
-SHAPES_VERSION = 2
+SHAPES_VERSION = 3
 """Raised whenever the same parameters would give other images."""
 
 _MANIFEST = "shapes.json"

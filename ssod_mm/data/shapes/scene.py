@@ -48,14 +48,14 @@ class SceneSpec:
     sizes: tuple[tuple[int, int], ...] = ((160, 128), (128, 160), (144, 144))
     num_objects: tuple[int, int] = (1, 7)
     object_px: tuple[float, float] = (20.0, 80.0)
-    tail_ratio: float = 12.0
+    tail_ratio: float = 4.0
     max_hidden: float = 0.6
     num_clutter: int = 2
     min_contrast: float = 45.0
     noise: float = 5.0
     blur_px: float = 0.7
     max_turn: float = 25.0
-    coat_share: float = 0.8
+    coat_share: float = 0.95
 
     def __post_init__(self) -> None:
         """Refuses scenes that cannot be drawn.
