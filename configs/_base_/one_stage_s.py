@@ -74,14 +74,12 @@ rtmdet_optimiser = dict(
     optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0, bias_decay_mult=0, bypass_duplicate=True),
 )
-# The same for short trainings on a folder, four labelled images a step. A run with
-# `continue_from` trains at a quarter of the rate.
+# The same for short trainings on a folder, four labelled images a step.
 rtmdet_short_optimiser = dict(
     rtmdet_optimiser,
     optimizer=dict(type="AdamW", lr=5e-4, weight_decay=0.05),
     clip_grad=dict(max_norm=10.0, norm_type=2),
 )
-rtmdet_second_phase = {"optim_wrapper.optimizer.lr": 1.25e-4}
 
 yolox = dict(
     type="YOLOX",

@@ -20,5 +20,4 @@ model = dict(
     semi_train_cfg=dict(score_thr=0.5),
 )
 optim_wrapper = dict(_base_.rtmdet_short_optimiser, _delete_=True)
-second_phase = _base_.rtmdet_second_phase
 train_dataloader = dict(dataset=dict(datasets=[_base_.labelled, _base_.unlabelled]))

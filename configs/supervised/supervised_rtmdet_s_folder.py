@@ -14,5 +14,4 @@ _base_ = [
 
 model = _base_.rtmdet
 optim_wrapper = dict(_base_.rtmdet_short_optimiser, _delete_=True)
-second_phase = _base_.rtmdet_second_phase
 train_dataloader = dict(dataset=dict(datasets=[_base_.labelled]))
