@@ -179,3 +179,5 @@ def test_a_check_of_phases(tmp_path):
     assert words[2:] == ["c.py", "--check", "--before-first-phase", "--seed", "1"]
     assert "--before-first-phase" not in command_of(phase, 1, check=True)
     assert "--check" not in command_of(phase, 1, check=False)
+    words = command_of(phase, 1, check=True, only_files=True)
+    assert words[2:] == ["c.py", "--check-files", "--seed", "1"]

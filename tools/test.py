@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 
 from ssod_mm.cli.arguments import (
-    add_check_argument,
     add_config_arguments,
     add_launcher_argument,
     add_trust_argument,
@@ -38,7 +37,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", help="json file for the results (default: only in the log)"
     )
-    add_check_argument(parser)
+    parser.add_argument(
+        "--check",
+        "--check-files",
+        action="store_true",
+        help="only check options, config and data files, in a fraction of a second",
+    )
     add_trust_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()

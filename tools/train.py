@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from ssod_mm.cli.arguments import (
+    add_check_arguments,
     add_config_arguments,
     add_launcher_argument,
     add_training_arguments,
@@ -46,6 +47,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     add_folder_arguments(parser)
     add_check_arguments(parser)
+    parser.add_argument(
+        "--before-first-phase",
+        action="store_true",
+        help="with --check: the checkpoint to continue from is not trained yet",
+    )
     add_trust_argument(parser)
     add_launcher_argument(parser)
     return parser.parse_args()
@@ -91,26 +97,6 @@ def add_folder_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that stop before a training."""
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="only check what a training would refuse: options, config, files, "
-        "classes, model, weights, and one batch",
-    )
-    parser.add_argument(
-        "--check-files",
-        action="store_true",
-        help="only check options, config and files, in a fraction of a second",
-    )
-    parser.add_argument(
-        "--before-first-phase",
-        action="store_true",
-        help="with --check: the checkpoint to continue from is not trained yet",
-    )
-
-
 def train_own_data(arguments: argparse.Namespace) -> int:
     """Train on a folder; the exit code.
 
@@ -131,6 +117,7 @@ def train_own_data(arguments: argparse.Namespace) -> int:
         partial(print, flush=True),
         nproc=given.pop("nproc") or 1,
         check=arguments.check or arguments.check_files,
+        only_files=arguments.check_files,
         amp=arguments.amp,
         auto_scale_lr=arguments.auto_scale_lr,
         **given,

@@ -15,7 +15,7 @@ from functools import partial
 
 from ssod_mm.cli.arguments import (
     DictAction,
-    add_check_argument,
+    add_check_arguments,
     add_config_arguments,
     add_training_arguments,
     make_parser,
@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
         default=1,
         help="processes of each phase, as of dist_train.sh",
     )
-    add_check_argument(parser)
+    add_check_arguments(parser)
     return parser.parse_args()
 
 
@@ -62,7 +62,9 @@ def main() -> None:
             arguments, load_target(arguments.config, arguments.percent)
         )
         phases = [*teachers, student]
-        code = train_phases(phases, arguments.nproc, arguments.check, say)
+        only_files = arguments.check_files
+        check = arguments.check or only_files
+        code = train_phases(phases, arguments.nproc, check, say, only_files)
     if code:
         sys.exit(code)
 

@@ -231,6 +231,7 @@ def train_folder(
     *,
     nproc: int = 1,
     check: bool = False,
+    only_files: bool = False,
     **options: Any,
 ) -> int:
     """Train a method on a folder, a teacher first where the method has one.
@@ -240,7 +241,9 @@ def train_folder(
         method: key of a row of the sweep ``folder``.
         say: takes a line for the user.
         nproc: processes of each training.
-        check: whether only options and files are checked.
+        check: whether all that a training would refuse is checked, and none begun. A
+            split that is missing is made.
+        only_files: whether a check looks at options and files alone and writes nothing.
         **options: options of :func:`plan_folder`.
 
     Returns:
@@ -255,14 +258,14 @@ def train_folder(
     data = read_own_data(root)
     phases, split = plan_folder(data, method, **options)
     if split is not None and not data.split_file(*split).is_file():
-        if check:
+        if check and only_files:
             say(f"in order, but {data.split_file(*split)}: training makes it")
             return 0
         make_split(data, *split, say)
     labels = data.train_json if split is None else data.split_file(*split)
     if "sizes" not in (options.get("cfg_options") or {}) and labels.is_file():
         say(f"{proposal_for(labels)}; --cfg-options sizes=proposed takes them")
-    code = train_phases(phases, nproc, check, say)
+    code = train_phases(phases, nproc, check, say, only_files)
     if not code and not check:
         last = phases[-1]
         say(results_table(phases, method, data.root.name))

@@ -151,13 +151,18 @@ def add_launcher_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_check_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option that stops after the checks."""
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that stop before a training."""
     parser.add_argument(
         "--check",
+        action="store_true",
+        help="only check what a training would refuse: options, config, files, "
+        "classes, model, weights, and one batch",
+    )
+    parser.add_argument(
         "--check-files",
         action="store_true",
-        help="only check options, config and data files, in a fraction of a second",
+        help="only check options, config and files, in a fraction of a second",
     )
 
 

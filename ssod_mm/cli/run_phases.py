@@ -16,6 +16,7 @@ def train_phases(
     nproc: int,
     check: bool,
     say: Callable[[str], None],
+    only_files: bool = False,
 ) -> int:
     """Train what has not ended; a phase that was interrupted goes on.
 
@@ -24,6 +25,7 @@ def train_phases(
         nproc: processes of each, as of ``tools/dist_train.sh``.
         check: whether each is only checked, see :func:`ssod_mm.apis.training.check`.
         say: takes a line for the user.
+        only_files: whether a check looks at options, configs and files alone.
 
     Returns:
         The exit code of the phase that failed, or 0.
@@ -44,7 +46,7 @@ def train_phases(
         if not check and phase.record:
             phase.write_record()
         follows = not all(earlier.is_done for earlier in phases[:number])
-        command = command_of(phase, nproc, check, follows)
+        command = command_of(phase, nproc, check, follows, only_files)
         code = subprocess.run(command, check=False).returncode
         if code:
             return code
@@ -57,7 +59,11 @@ def train_phases(
 
 
 def command_of(
-    phase: Phase, nproc: int, check: bool, follows: bool = False
+    phase: Phase,
+    nproc: int,
+    check: bool,
+    follows: bool = False,
+    only_files: bool = False,
 ) -> list[str]:
     """The command that trains a phase, or goes on with it, or checks it.
 
@@ -66,11 +72,13 @@ def command_of(
         nproc: its processes; a check is one.
         check: whether it is only checked.
         follows: whether a phase before it is still to be trained.
+        only_files: whether a check looks at options, config and files alone.
     """
     config, *options = phase.arguments
     extra = ["--resume"] if phase.is_begun else []
     if check:
-        extra += ["--check", *(["--before-first-phase"] if follows else [])]
+        extra.append("--check-files" if only_files else "--check")
+        extra += ["--before-first-phase"] if follows else []
     tools = tools_folder()
     if nproc > 1 and not check:
         start = ["bash", str(tools / "dist_train.sh"), config, str(nproc)]

@@ -260,13 +260,38 @@ def test_a_missing_folder_of_images_is_told(data):
         plan_folder(read_own_data(data), "dtg", unlabelled="nowhere")
 
 
-def test_a_check_writes_nothing(data, monkeypatch, tmp_path):
+def test_a_check_of_files_writes_nothing(data, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     said = []
     before = sorted(tmp_path.rglob("*"))
-    assert train_folder(data, "dtg", said.append, check=True) == 0
+    assert train_folder(data, "dtg", said.append, check=True, only_files=True) == 0
     assert "instances_train.1@10.json: training makes it" in said[0]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_check_of_all_makes_the_split_and_checks_each_phase(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    root = make_tiny_coco(tmp_path / "tiny", 4)
+    commands = []
+    start = subprocess.run
+
+    def run(command, **options):
+        if command[1].endswith("make_splits.py"):
+            return start(command, **options, env={"PYTHONPATH": str(ROOT)})
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    said = []
+    options = dict(check=True, percent=50)
+    assert train_folder(root, "mean_teacher", said.append, **options) == 0
+    assert (root / "annotations/semi/instances_train.1@50.json").is_file()
+    assert [command[3] for command in commands] == ["--check", "--check"]
+    assert commands[1][4] == "--before-first-phase"
+    assert "checkpoint" not in said[-1]
+    commands.clear()
+    assert train_folder(root, "dtg", said.append, only_files=True, **options) == 0
+    assert [command[3] for command in commands] == ["--check-files"] * 2
 
 
 def test_detectors_are_named_by_their_beginning():
