@@ -267,3 +267,17 @@ def test_a_heavy_package_import_would_be_seen(tmp_path):
     (tmp_path / "heavy").mkdir()
     (tmp_path / "heavy" / "__init__.py").write_text("import torch")
     assert "torch" in modules_after("import heavy", tmp_path)
+
+
+def test_variables_say_what_they_hold():
+    """``found`` and ``made`` say where a value comes from, not what it is."""
+    script = ROOT / "tools" / "profile_gpu.py"  # of one measurement
+    files = {*(ROOT / PACKAGE).rglob("*.py"), *(ROOT / "tools").glob("*.py")}
+    unclear = {
+        (path.name, name)
+        for path in files - {script}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (getattr(node, "id", ""), getattr(node, "arg", ""))
+        if name in ("found", "made")
+    }
+    assert not unclear
