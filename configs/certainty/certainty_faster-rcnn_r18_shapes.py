@@ -20,11 +20,7 @@ model = dict(
     semi_train_cfg=dict(
         box_hull="ellipse",  # round shapes leave the corners of their boxes empty
         ignore_thr=0.15,
-        # Where objects are more than what they are, as for the plain mean teacher here;
-        # the boxes of a teacher that stays as it is after the burn-in hold back.
-        unsup_loss_weights=dict(
-            loss_cls=0.1, loss_rpn_bbox=0.0, loss_bbox_seg=0.0, loss_bbox_reg=0.0
-        ),
+        score_thr=0.8,  # as the plain mean teacher here
     ),
     semi_test_cfg=dict(predict_on="student"),
     # Of few labels most detections are doubtful; counted, they would push all weights
