@@ -167,8 +167,10 @@ def shrink(cfg: Config, max_iters: int = 1) -> Config:
         if "num_workers" in step:
             step.update(num_workers=0, persistent_workers=False)
     loader = cfg.train_dataloader
-    most = 4 * len(loader.sampler.source_ratio)
-    loader.batch_size = loader.sampler.batch_size = min(loader.batch_size, most)
+    ratio = loader.sampler.source_ratio
+    # About four images of each source, in the config's ratio.
+    few = max(4 * len(ratio) // sum(ratio), 1) * sum(ratio)
+    loader.batch_size = loader.sampler.batch_size = min(loader.batch_size, few)
     for part in dicts_in(cfg.model):
         _shrink_part(part)
     for name, stage in cfg.model.get("dense", {}).items():

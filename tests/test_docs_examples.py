@@ -67,9 +67,8 @@ def test_example_of_a_method_trains(top_k_runner):
     logged = top_k_runner.message_hub.log_scalars
     trust = torch.cat([instances.scores.square() for instances in kept]).mean().item()
     assert logged["train/pseudo_trust"].current() == pytest.approx(trust, rel=1e-4)
-    # The shapes teach where objects are, not what they are.
     assert logged["train/unsup_loss_rpn_cls"].current() > 0
-    assert logged["train/unsup_loss_cls"].current() == 0
+    assert logged["train/unsup_loss_cls"].current() > 0
     assert "val/teacher/coco/bbox_mAP" in logged
 
 

@@ -35,7 +35,8 @@ def test_own_data(yolo):
 def test_a_check_of_a_method_on_a_folder(yolo, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     said = []
-    assert train_folder(yolo, "dtg", said.append, check=True, percent=50) == 0
+    options = dict(check=True, only_files=True, percent=50)
+    assert train_folder(yolo, "dtg", said.append, **options) == 0
     assert "instances_train.1@50.json: training makes it" in said[-1]
 
 

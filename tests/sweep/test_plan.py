@@ -163,14 +163,14 @@ def test_rows_share_a_first_phase(shapes):
     assert by_row["supervised"][1] != by_row["mean_teacher"][1]
     first = shapes.stages[by_row["certainty"][0]]
     assert "interval" in first.config
-    assert first.max_iters == 800
+    assert first.max_iters == 1200
 
 
 def test_a_second_phase_starts_from_the_first_ones_checkpoint(shapes):
     run = next(run for run in shapes.runs if run.row.key == "certainty")
     first, second = (shapes.stages[stage_id] for stage_id in run.stages)
     command = shapes.command(second, Path("/out"))
-    assert f"continue_from=/out/{first.folder}/iter_800.pth" in command
+    assert f"continue_from=/out/{first.folder}/iter_1200.pth" in command
     assert command[0] == CERTAINTY
     assert command[command.index("--work-dir") + 1] == f"/out/{second.folder}"
     assert "--percent 5" in " ".join(command)
