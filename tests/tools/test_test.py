@@ -168,7 +168,8 @@ def test_the_config_of_the_run_stays_and_the_table_names_what_was_tested(
     if "ann_file" in stored.test_evaluator:
         moved.append(f"test_evaluator.ann_file={path}")
     out = tmp_path / "out.json"
-    moved.append("log_level=INFO")
+    # Without a name of its own, a test in the same second would share the log.
+    moved += ["log_level=INFO", "experiment_name=other_data"]
     words = ("--work-dir", run, "--out", out, "--cfg-options", *moved)
     call_tool("test", saved_config, checkpoint, *words)
     assert Path(saved_config).read_bytes() == content
