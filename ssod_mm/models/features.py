@@ -38,17 +38,37 @@ def padding_waste(groups: Sequence[Tensor]) -> float:
     return joint / apart - 1.0
 
 
+def anchor_head(detector: BaseDetector) -> nn.Module | None:
+    """The head over the feature maps: the RPN of a two-stage detector."""
+    return getattr(detector, "rpn_head", None) or getattr(detector, "bbox_head", None)
+
+
 def takes_groups(detector: BaseDetector) -> bool:
     """Whether images of a batch may pass a detector's network in several groups.
 
     Its anchor head must know what to do with them, and no batch norm may learn from
     the composition of a batch.
     """
-    head = getattr(detector, "rpn_head", None) or getattr(detector, "bbox_head", None)
+    head = anchor_head(detector)
     if not getattr(head, "takes_groups", False):
         return False
     norms = [m for m in detector.modules() if isinstance(m, _BatchNorm)]
     return not any(norm.training for norm in norms)
+
+
+class BatchFeatures(list):
+    """Features of several image batches.
+
+    Attributes:
+        whole: the same as those of one batch; None where the batches do not share
+            their passes.
+    """
+
+    def __init__(
+        self, batches: Sequence[Features], whole: Features | None = None
+    ) -> None:
+        super().__init__(batches)
+        self.whole = whole
 
 
 def joint_features(
@@ -56,7 +76,7 @@ def joint_features(
     batches: Sequence[Tensor],
     max_waste: float,
     sizes: Sequence[Sizes] | None = None,
-) -> list[Features]:
+) -> BatchFeatures:
     """Features of several image batches, from as few backbone passes as pays.
 
     Args:
@@ -76,10 +96,8 @@ def joint_features(
         groups = size_groups([size for one in sizes for size in one], max_waste)
         return _features_of_groups(detector.extract_feat, batches, sizes, groups)
     if joint_canvas(batches, max_waste) is None:
-        return [detector.extract_feat(batch) for batch in batches]
-    return _split(
-        detector.extract_feat(stack_padded(batches)), [len(one) for one in batches]
-    )
+        return BatchFeatures([detector.extract_feat(batch) for batch in batches])
+    return _of_one_pass(detector.extract_feat, batches)
 
 
 def joint_canvas(batches: Sequence[Tensor], max_waste: float) -> tuple[int, int] | None:
@@ -113,6 +131,27 @@ def on_canvas(samples: SampleList, canvas: tuple[int, int] | None) -> SampleList
     return padded
 
 
+class SharedSamples(list):
+    """Data samples whose deep copy shares their tensors.
+
+    mmdet's two-stage detectors copy all samples to give the RPN labels of its own.
+    """
+
+    def __deepcopy__(self, memo: dict) -> list:
+        copies = [copy.copy(sample) for sample in self]
+        for sample in copies:
+            sample.gt_instances = copy.copy(sample.gt_instances)
+        return copies
+
+
+def _of_one_pass(
+    extract: Callable[[Tensor], Features], batches: Sequence[Tensor]
+) -> BatchFeatures:
+    """Features of each batch from one pass for all."""
+    whole = tuple(extract(stack_padded(batches)))
+    return BatchFeatures(_split(whole, [len(batch) for batch in batches]), whole)
+
+
 def _split(features: Features, counts: Sequence[int]) -> list[Features]:
     """Features of consecutive images."""
     levels = [level.split(list(counts)) for level in features]
@@ -124,7 +163,7 @@ def _features_of_groups(
     batches: Sequence[Tensor],
     sizes: Sequence[Sizes],
     groups: Sequence[Sequence[int]],
-) -> list[Features]:
+) -> BatchFeatures:
     """Features of each batch from one pass for each group of images.
 
     Args:
@@ -134,8 +173,9 @@ def _features_of_groups(
         groups: numbers of the images of each group, counted over all batches, sorted.
     """
     if len(groups) == 1:
-        return _split(extract(stack_padded(batches)), [len(one) for one in batches])
+        return _of_one_pass(extract, batches)
     places = [(b, row) for b, batch in enumerate(batches) for row in range(len(batch))]
+    all_maps: list[Features] = []
     parts: list[list[Features]] = [[] for _ in batches]
     rows: list[list[list[int]]] = [[] for _ in batches]
     for group in groups:
@@ -145,14 +185,20 @@ def _features_of_groups(
             height, width = sizes[b][row]
             images.append(batches[b][row : row + 1, :, :height, :width])
         counts = [sum(b == one for one, _ in members) for b in range(len(batches))]
-        for b, maps in enumerate(_split(extract(stack_padded(images)), counts)):
+        all_maps.append(extract(stack_padded(images)))
+        for b, maps in enumerate(_split(all_maps[-1], counts)):
             if counts[b]:
                 parts[b].append(maps)
                 rows[b].append([row for one, row in members if one == b])
-    return [
-        maps[0] if len(maps) == 1 else GroupedFeatures.of(maps, where)
-        for maps, where in zip(parts, rows, strict=True)
-    ]
+    whole = GroupedFeatures.of(all_maps, groups)
+    joined = _split(whole, [len(batch) for batch in batches])
+    return BatchFeatures(
+        [
+            maps[0] if len(maps) == 1 else GroupedFeatures.of(maps, where, levels)
+            for maps, where, levels in zip(parts, rows, joined, strict=True)
+        ],
+        whole,
+    )
 
 
 def passes_by_size(

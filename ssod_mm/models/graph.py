@@ -7,6 +7,7 @@ from mmdet.models.dense_heads import RetinaHead, RPNHead
 from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
+from ssod_mm.models.features import anchor_head
 
 # Their losses divide by numbers of this process alone.
 _LOCAL_HEADS = (RPNHead, RetinaHead)
@@ -50,5 +51,4 @@ def averages_over_processes(detector: BaseDetector) -> bool:
     detectors and RetinaNet's head are known not to; any other head counts as one that
     does.
     """
-    head = getattr(detector, "rpn_head", None) or getattr(detector, "bbox_head", None)
-    return not isinstance(head, _LOCAL_HEADS)
+    return not isinstance(anchor_head(detector), _LOCAL_HEADS)

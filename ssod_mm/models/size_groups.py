@@ -54,19 +54,25 @@ class GroupedFeatures(tuple):
 
     @classmethod
     def of(
-        cls, groups: Sequence[Features], rows: Sequence[Sequence[int]]
+        cls,
+        groups: Sequence[Features],
+        rows: Sequence[Sequence[int]],
+        levels: Features | None = None,
     ) -> GroupedFeatures:
         """Put groups together.
 
         Args:
             groups: maps of each level, for each group.
             rows: for each group the places of its images in the batch.
+            levels: the joined maps of each level, where they are there already.
         """
         places = [row for group in rows for row in group]
         order = torch.tensor(places).argsort()
         order = order.to(groups[0][0].device, non_blocking=True)
-        levels = list(zip(*groups, strict=True))
-        grouped = cls(joined(level, order, None) for level in levels)
+        if levels is None:
+            by_level = zip(*groups, strict=True)
+            levels = tuple(joined(maps, order, None) for maps in by_level)
+        grouped = cls(levels)
         grouped.groups, grouped.order = list(groups), order
         return grouped
 

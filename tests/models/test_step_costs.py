@@ -33,10 +33,10 @@ def costs(method: str) -> Phases:
 
 # Method -> bounds on operations and waits.
 BOUNDS = {
-    "mean_teacher": (2280, 25),
-    "certainty": (2530, 25),
-    "lerprc": (2600, 28),
-    "dtg": (3450, 44),
+    "mean_teacher": (1730, 22),
+    "certainty": (1930, 22),
+    "lerprc": (2040, 24),
+    "dtg": (3410, 44),
 }
 
 

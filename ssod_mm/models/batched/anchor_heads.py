@@ -21,6 +21,7 @@ from torch import Tensor
 from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
 from ssod_mm.models.anchor_grids import anchor_grid, valid_anchors
 from ssod_mm.models.batched.padding import image_sizes, padded_boxes, padded_ignored
+from ssod_mm.models.batched.parts import means_of_parts, sums_of_parts
 from ssod_mm.models.batched.proposals import PaddedProposals, plain_nms, proposals
 from ssod_mm.models.batched.rules import (
     assign_rule,
@@ -44,6 +45,7 @@ def fits_anchor_head(head: AnchorHead) -> bool:
         and not head.bbox_coder.add_ctr_clamp
         and not head.reg_decoded_bbox
         and type(head.loss_cls) in (CrossEntropyLoss, FocalLoss)
+        and head.loss_cls.reduction == head.loss_bbox.reduction == "mean"
         and has_plain_box_loss(head)
     )
     if not plain or not train:
@@ -60,7 +62,14 @@ class BatchedAnchorHead(AnchorHead):
 
     The losses are those of mmdet; where candidates are sampled, they are computed of
     these alone. The keys of the sampling come from :meth:`sampling_keys`.
+
+    Attributes:
+        parts: numbers of images of the parts of the batch that have losses of their
+            own, see :func:`~ssod_mm.models.batched.parts.losses_of_parts`; None: the
+            batch is one part.
     """
+
+    parts: tuple[int, ...] | None = None
 
     @property
     def takes_groups(self) -> bool:
@@ -105,7 +114,8 @@ class BatchedAnchorHead(AnchorHead):
             batch_gt_instances_ignore: ignored boxes of each image.
 
         Returns:
-            ``loss_cls`` and ``loss_bbox``, each a list of one value for all levels.
+            ``loss_cls`` and ``loss_bbox``, each a list of one value for all levels, or
+            of one for each of ``parts``.
         """
         device = cls_scores[0].device
         grids = [tuple(level.shape[-2:]) for level in cls_scores]
@@ -125,7 +135,7 @@ class BatchedAnchorHead(AnchorHead):
         if rule is None:
             foreground, background = assigned_BN > 0, assigned_BN == 0
             anchors = anchors_N4.expand(len(assigned_BN), -1, -1)
-            counted = foreground.sum(1).clamp(min=1).sum()
+            counted_B = foreground.sum(1).clamp(min=1)
         else:
             keys = self.sampling_keys(tuple(assigned_BN.shape), device)
             rows_BS, foreground, background = sample_by_keys(assigned_BN, keys, rule)
@@ -133,7 +143,7 @@ class BatchedAnchorHead(AnchorHead):
             logits, deltas = _rows(logits, rows_BS), _rows(deltas, rows_BS)
             anchors = anchors_N4[rows_BS]
             counts = torch.stack([foreground.sum(1), background.sum(1)])
-            counted = counts.clamp(min=1).sum()
+            counted_B = counts.clamp(min=1).sum(0)
         which = (assigned_BN - 1).clamp(min=0)
         labels = truth.labels.gather(1, which)
         labels = torch.where(foreground, labels, self.num_classes)
@@ -145,16 +155,20 @@ class BatchedAnchorHead(AnchorHead):
             factor = self.train_cfg["pos_weight"] - 1
             weights = weights + factor * box_weights[:, 0]
         loss_cls = cls_loss(
-            self.loss_cls, logits.flatten(0, 1), labels.flatten(), weights, counted
+            self.loss_cls, logits.flatten(0, 1), labels.flatten(), weights
         )
         loss_bbox = box_loss(
             self.loss_bbox,
             deltas.flatten(0, 1),
             targets,
             box_weights.expand(-1, targets.shape[1]),
-            counted,
+            reduction_override="none",
         )
-        return dict(loss_cls=[loss_cls], loss_bbox=[loss_bbox])
+        counted = sums_of_parts(counted_B, self.parts)
+        return dict(
+            loss_cls=means_of_parts(loss_cls, counted, self.parts),
+            loss_bbox=means_of_parts(loss_bbox, counted, self.parts),
+        )
 
 
 class RPNHead(dense_heads.RPNHead, BatchedAnchorHead):

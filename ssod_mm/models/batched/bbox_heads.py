@@ -49,6 +49,8 @@ class BatchedBBoxHead(BBoxHead):
         if not (isinstance(sampling_results, BatchedSampling) and concat):
             return super().get_targets(sampling_results, rcnn_train_cfg, concat)
         given = sampling_results
+        if given.targets is not None:
+            return given.targets
         foreground = given.foreground
         labels = torch.where(foreground, given.labels, self.num_classes)
         weights = torch.ones_like(foreground, dtype=given.priors.dtype)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
 from ssod_mm.models.batched.padding import PaddedBoxes, padded_boxes, padded_ignored
+from ssod_mm.models.batched.parts import ROI_PARTS
 from ssod_mm.models.batched.proposals import PaddedProposals
 from ssod_mm.models.batched.rules import assign_rule, sample_rule
 
@@ -52,6 +53,8 @@ class BatchedSampling(Sequence):
         boxes: (P, 4) its box.
         labels: (P,) the class of its box.
         counts: numbers of foreground and of background candidates of each image.
+        part: number of the part of the batch that these are.
+        targets: what ``get_targets`` gives of them, where it is known already.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class BatchedSampling(Sequence):
         boxes: Tensor,
         labels: Tensor,
         counts: Sequence[tuple[int, int]],
+        part: int = 0,
+        targets: tuple[Tensor, ...] | None = None,
     ) -> None:
         self.images = images
         self.priors = priors
@@ -71,6 +76,38 @@ class BatchedSampling(Sequence):
         self.boxes = boxes
         self.labels = labels
         self.counts = counts
+        self.part = part
+        self.targets = targets
+
+    def in_parts(
+        self, parts: Sequence[int], targets: tuple[Tensor, ...]
+    ) -> list[BatchedSampling]:
+        """What was sampled in each part of the batch, whose images are counted from 0.
+
+        Args:
+            parts: numbers of images of the parts.
+            targets: of all candidates.
+        """
+        sampled, start = [], 0
+        for part, images in enumerate(parts):
+            counts = self.counts[start : start + images]
+            first = sum(map(sum, self.counts[:start]))
+            rows = slice(first, first + sum(map(sum, counts)))
+            sampled.append(
+                BatchedSampling(
+                    self.images[rows] - start if start else self.images[rows],
+                    self.priors[rows],
+                    self.foreground[rows],
+                    self.assigned[rows],
+                    self.boxes[rows],
+                    self.labels[rows],
+                    counts,
+                    part,
+                    tuple(target[rows] for target in targets),
+                )
+            )
+            start += images
+        return sampled
 
     @property
     def rois(self) -> Tensor:
@@ -108,7 +145,14 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
 
     Its box head must take :class:`BatchedSampling`. The host learns the numbers of the
     sampled candidates in one fetch, so that everything behind works without padding.
+
+    Attributes:
+        parts: numbers of images of the parts of the batch that have losses of their
+            own, see :func:`~ssod_mm.models.batched.parts.losses_of_parts`; None: the
+            batch is one part.
     """
+
+    parts: tuple[int, ...] | None = None
 
     def sampling_keys(self, size: tuple[int, int], device: torch.device) -> Tensor:
         """Uniform keys (B, N), by which candidates are sampled."""
@@ -128,15 +172,32 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
             batch_data_samples: data samples with ``gt_instances``.
 
         Returns:
-            The box head's losses.
+            The box head's losses; under ``ROI_PARTS`` a list of them where the batch
+            has parts.
         """
         truth, ignored, _ = unpack_gt_instances(batch_data_samples)
         sampling = self.sample(rpn_results_list, truth, ignored)
         rois = sampling.rois
         outputs = self._bbox_forward(x, rois)
+        logits, boxes = outputs["cls_score"], outputs["bbox_pred"]
+        if self.parts is None:
+            return self._box_losses(logits, boxes, rois, sampling)
+        targets = self.bbox_head.get_targets(sampling, self.train_cfg)
+        samplings = sampling.in_parts(self.parts, targets)
+        rows = [len(part.images) for part in samplings]
+        columns = (logits.split(rows), boxes.split(rows), samplings)
+        losses = [
+            self._box_losses(logits, boxes, part.rois, part)
+            for logits, boxes, part in zip(*columns, strict=True)
+        ]
+        return {ROI_PARTS: losses}
+
+    def _box_losses(
+        self, logits: Tensor, boxes: Tensor, rois: Tensor, sampling: BatchedSampling
+    ) -> dict[str, Tensor]:
         return self.bbox_head.loss_and_target(
-            cls_score=outputs["cls_score"],
-            bbox_pred=outputs["bbox_pred"],
+            cls_score=logits,
+            bbox_pred=boxes,
             rois=rois,
             sampling_results=sampling,
             rcnn_train_cfg=self.train_cfg,

@@ -100,7 +100,7 @@ def box_loss(
     pred: Tensor,
     target: Tensor,
     weight: Tensor,
-    avg_factor: Any,
+    avg_factor: Any = None,
     reduction_override: str | None = None,
 ) -> Tensor:
     """A box head's loss; of the two plain ones without a look at the weights."""
@@ -119,18 +119,20 @@ def has_plain_box_loss(head: nn.Module) -> bool:
 
 
 def cls_loss(
-    loss: nn.Module, logits: Tensor, labels: Tensor, weights: Tensor, avg_factor: Any
+    loss: nn.Module, logits: Tensor, labels: Tensor, weights: Tensor
 ) -> Tensor:
-    """An anchor head's classification loss, by masks where mmdet looks for ones.
+    """Elements of an anchor head's classification loss; by masks, mmdet picks rows.
 
     Args:
         loss: the head's ``loss_cls``.
         logits: (P, C).
         labels: (P,), C for background.
         weights: (P,).
-        avg_factor: what the sum is divided by.
+
+    Returns:
+        (P, C), weighted.
     """
     if type(loss) is CrossEntropyLoss and loss.use_sigmoid:
         classes = torch.arange(logits.shape[1], device=logits.device)
         labels, weights = (labels[:, None] == classes).long(), weights[:, None]
-    return loss(logits, labels, weights, avg_factor=avg_factor)
+    return loss(logits, labels, weights, reduction_override="none")

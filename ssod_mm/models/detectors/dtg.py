@@ -31,7 +31,7 @@ from ssod_mm.models.dense.losses import reduced_counts
 from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
 from ssod_mm.models.dense.settings import stage_settings
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
-from ssod_mm.models.features import Features
+from ssod_mm.models.features import Features, anchor_head
 from ssod_mm.models.graph import zero_through_parameters
 from ssod_mm.models.pseudo_labels import (
     above_threshold,
@@ -98,10 +98,7 @@ class DenseGuidanceTeacher(MeanTeacher):
             check_roi_head(student.roi_head, self.stages["rcnn"])
         for name in set(self.stages) - {"rcnn"}:
             if name == "head" or self.stages[name].mode == "dense":
-                check_anchor_head(self._anchor_head(student), f"model.dense.{name}")
-
-    def _anchor_head(self, detector: torch.nn.Module) -> torch.nn.Module:
-        return detector.rpn_head if self.two_stage else detector.bbox_head
+                check_anchor_head(anchor_head(student), f"model.dense.{name}")
 
     def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> PseudoBoxes:
         """Clusters of the teacher's candidates; called under no_grad.
@@ -115,7 +112,7 @@ class DenseGuidanceTeacher(MeanTeacher):
             dense stage and the proposals.
         """
         features = self.teacher.extract_feat(inputs)
-        head = self._anchor_head(self.teacher)
+        head = anchor_head(self.teacher)
         maps = tuple([m.float() for m in level_maps] for level_maps in head(features))
         taus = self.class_balance and self.class_balance.thresholds()
         if not self.two_stage:
@@ -171,7 +168,7 @@ class DenseGuidanceTeacher(MeanTeacher):
             Losses of each stage; every trainable parameter of the student's heads is
             in the graph.
         """
-        maps = self._anchor_head(self.student)(features)
+        maps = self.anchor_maps(features)
         sparse = above_threshold(
             guidance, self.settings.score_thr, self.settings.ignore_thr
         )
@@ -249,7 +246,7 @@ class DenseGuidanceTeacher(MeanTeacher):
                 self.class_weights,
             )
         else:
-            head = self._anchor_head(self.student)
+            head = anchor_head(self.student)
             losses, figures = anchor_losses(head, *maps, samples, clusters, stage)
         figures["clusters"] = figures["clusters"] / len(samples)
         return GuidedLosses(
@@ -267,7 +264,7 @@ class DenseGuidanceTeacher(MeanTeacher):
         sparse: PseudoBoxes,
     ) -> GuidedLosses:
         """Losses of a stage that learns from pseudo boxes, or not at all."""
-        head = self._anchor_head(self.student)
+        head = anchor_head(self.student)
         if self.stages[name].mode == "off":
             part = self.student.roi_head if name == "rcnn" else head
             nothing = {_NAMES[name]["cls"]: zero_through_parameters(part)}

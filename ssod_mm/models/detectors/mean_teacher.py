@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -25,10 +26,14 @@ from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
 from ssod_mm.models.batched import batch_heads
+from ssod_mm.models.batched.parts import heads_of_parts
 from ssod_mm.models.class_balance import build_class_balance
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
 from ssod_mm.models.features import (
+    BatchFeatures,
     Features,
+    SharedSamples,
+    anchor_head,
     joint_canvas,
     joint_features,
     on_canvas,
@@ -41,6 +46,7 @@ from ssod_mm.models.graph import (
     averages_over_processes,
     zero_through_parameters,
 )
+from ssod_mm.models.halves import Halves
 from ssod_mm.models.heads.answers import tells_pseudo_labels
 from ssod_mm.models.mixed_views import MixedViews, mixed_labelled
 from ssod_mm.models.mixing import Mixing
@@ -130,6 +136,7 @@ class MeanTeacher(SemiBaseDetector):
         self.iteration = 0
         self.last_step: TeachingStep | None = None
         self.keeps_images = False
+        self._halves: Halves | None = None
         self._stream: SideStream | None = None
         self.needs_whole_batches = averages_over_processes(self.student)
 
@@ -182,40 +189,33 @@ class MeanTeacher(SemiBaseDetector):
         asked, side = None, self._side_stream(inputs) if weight > 0 else None
         if side is not None:
             side.mark()
-        batches, sizes = [], []
-        for branch, views in mixed.items():
-            images = inputs[branch] if views is None else views.inputs
-            shown = samples[branch] if views is None else views.samples
-            batches.append(images)
-            sizes.append(sizes_in(images, shown))
-        grouped = sizes if self.groups_by_size else None
-        maps = joint_features(self.student, batches, self.settings.max_waste, grouped)
+        maps, canvas = self._features(inputs, samples, mixed)
         features = dict(zip(learnt, maps, strict=True))
-        canvas = joint_canvas(batches, self.settings.max_waste)
+        labelled = self._labelled(samples, mixed, canvas)
+        self._halves = None
+        if len(maps) == 2 and maps.whole is not None and heads_of_parts(self.student):
+            self._halves = Halves(maps, labelled)
         self._begin_step()
         if side is not None and "unsup_student" in features:
             with side.beside():
                 asked = self.ask_teacher(inputs, samples)
         shares = self.settings.branch_shares(inputs)
-        losses = {}
-        if "sup" in features:
-            labelled = samples["sup"]
-            if mixed["sup"] is not None:
-                labelled = mixed_labelled(mixed["sup"], self.settings.min_box_wh)
-            labelled = on_canvas(labelled, canvas)
-            losses = self.supervised_loss(features["sup"], labelled)
-            losses = reweight_loss_dict(losses, shares["sup"])
+        losses, taught = {}, None
         if "unsup_student" in features:
-            weight *= shares["unsup_student"]
             taught = self.unsupervised_loss(
                 features["unsup_student"],
                 inputs,
                 samples,
-                weight,
+                weight * shares["unsup_student"],
                 mixed["unsup_student"],
                 asked,
                 canvas,
             )
+        if "sup" in features:
+            losses = self.supervised_loss(features["sup"], labelled)
+            losses = reweight_loss_dict(losses, shares["sup"])
+        self._halves = None
+        if taught is not None:
             return {**losses, **taught}
         self.last_step = None
         if weight > 0:
@@ -224,6 +224,42 @@ class MeanTeacher(SemiBaseDetector):
             losses = {"sup_loss_cls": zero_through_parameters(self.student)}
         like = next(iter(inputs.values()))
         return {**losses, **teaching_stats(0.0, None, 0, like)}
+
+    def _features(
+        self,
+        inputs: dict[str, Tensor],
+        samples: dict[str, SampleList],
+        mixed: dict[str, MixedViews | None],
+    ) -> tuple[BatchFeatures, tuple[int, int] | None]:
+        """Features of the images of each branch that the student learns from.
+
+        Also height and width of what all images were padded to; None where each branch
+        has its own.
+        """
+        batches, sizes = [], []
+        for branch, views in mixed.items():
+            images = inputs[branch] if views is None else views.inputs
+            shown = samples[branch] if views is None else views.samples
+            batches.append(images)
+            sizes.append(sizes_in(images, shown))
+        waste = self.settings.max_waste
+        grouped = sizes if self.groups_by_size else None
+        maps = joint_features(self.student, batches, waste, grouped)
+        return maps, joint_canvas(batches, waste)
+
+    def _labelled(
+        self,
+        samples: dict[str, SampleList],
+        mixed: dict[str, MixedViews | None],
+        canvas: tuple[int, int] | None,
+    ) -> SampleList:
+        """Data samples of the labelled images that the student learns from, if any."""
+        if "sup" not in mixed:
+            return []
+        labelled = samples["sup"]
+        if mixed["sup"] is not None:
+            labelled = mixed_labelled(mixed["sup"], self.settings.min_box_wh)
+        return on_canvas(labelled, canvas)
 
     def _begin_step(self) -> None:
         """Change the assigner of a head that has another one in its first epochs.
@@ -537,9 +573,38 @@ class MeanTeacher(SemiBaseDetector):
             are there, as zeros that keep the parameters in the graph. A class
             balance weights the foreground candidates of each class.
         """
+        student, weights = self.student, self.class_weights
+        if self._halves is not None:
+            args = (student, features, samples, roi_loss, weights)
+            losses = self._halves.losses(*args)
+            if losses is not None:
+                return losses
         with (
-            use_features(self.student, features),
-            roi_losses(self.student, roi_loss, self.class_weights),
+            use_features(student, features),
+            self._known_maps(features),
+            roi_losses(student, roi_loss, weights),
         ):
-            losses = self.student.loss(None, samples)
-        return anchor_empty_losses(losses, self.student)
+            losses = student.loss(None, SharedSamples(samples))
+        return anchor_empty_losses(losses, student)
+
+    def anchor_maps(self, features: Features) -> tuple[list[Tensor], ...]:
+        """What the student's anchor head gives for images that pseudo labels teach.
+
+        Where they shared a backbone pass with the labelled images, the head sees both
+        at once, and :meth:`student_loss` of the labelled ones takes it from there.
+
+        Args:
+            features: their feature maps.
+
+        Returns:
+            The head's outputs, each a list of maps by level.
+        """
+        head = anchor_head(self.student)
+        if self._halves is None:
+            return head(features)
+        return self._halves.anchor_maps(head, features)
+
+    def _known_maps(self, features: Features) -> AbstractContextManager[None]:
+        if self._halves is None:
+            return nullcontext()
+        return self._halves.known_maps(anchor_head(self.student), features)
