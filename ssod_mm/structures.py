@@ -95,6 +95,22 @@ class TeachingStep:
     labels_strong: PseudoBoxes
 
 
+def split_instances(
+    instances: InstanceData, counts: Sequence[int]
+) -> list[InstanceData]:
+    """Instances of each image, as views.
+
+    Args:
+        instances: of all images, image after image; all fields are tensors.
+        counts: how many are of each image.
+    """
+    columns = {key: value.split(counts) for key, value in instances.items()}
+    return [
+        InstanceData(**{key: parts[image] for key, parts in columns.items()})
+        for image in range(len(counts))
+    ]
+
+
 def where_true(
     instances: Sequence[InstanceData], masks: Sequence[Tensor]
 ) -> list[InstanceData]:

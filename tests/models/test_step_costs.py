@@ -33,10 +33,10 @@ def costs(method: str) -> Phases:
 
 # Method -> bounds on operations and waits.
 BOUNDS = {
-    "mean_teacher": (1730, 22),
-    "certainty": (1930, 22),
-    "lerprc": (2040, 24),
-    "dtg": (3410, 44),
+    "mean_teacher": (1580, 17),
+    "certainty": (1780, 17),
+    "lerprc": (1875, 19),
+    "dtg": (3350, 44),
 }
 
 

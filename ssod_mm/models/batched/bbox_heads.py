@@ -5,6 +5,8 @@ The classes have the names of those that they stand for, as configs and messages
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -12,12 +14,20 @@ from mmdet.models.losses import CrossEntropyLoss, accuracy
 from mmdet.models.roi_heads import bbox_heads
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.models import heads
+from ssod_mm.models.batched.padding import constant, image_sizes
+from ssod_mm.models.batched.proposals import detections_nms, plain_nms
 from ssod_mm.models.batched.roi_heads import BatchedSampling
-from ssod_mm.models.batched.rules import box_loss, has_plain_box_loss
-from ssod_mm.models.heads import FocalRoILoss, IntervalBBoxCoder
+from ssod_mm.models.batched.rules import (
+    DeviceDeltaCoder,
+    box_loss,
+    has_plain_box_loss,
+)
+from ssod_mm.models.heads import FocalRoILoss, IntervalBBoxCoder, ranking_scores
+from ssod_mm.structures import split_instances
 
 
 def fits_bbox_head(head: BBoxHead) -> bool:
@@ -25,6 +35,20 @@ def fits_bbox_head(head: BBoxHead) -> bool:
     coders = (DeltaXYWHBBoxCoder, IntervalBBoxCoder)
     losses = (CrossEntropyLoss, FocalRoILoss)
     return type(head.bbox_coder) in coders and type(head.loss_cls) in losses
+
+
+def decodes_batches(coder: Any) -> bool:
+    """Whether a coder clips each box by limits of its own."""
+    if type(coder) is DeviceDeltaCoder:
+        return not (coder.use_box_type or coder.add_ctr_clamp)
+    return type(coder) is IntervalBBoxCoder
+
+
+@lru_cache(maxsize=64)
+def _image_numbers(counts: tuple[int, ...], device: torch.device) -> Tensor:
+    """(P,) image of each row that stands image after image."""
+    numbers = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return numbers.to(device, non_blocking=True)
 
 
 class BatchedBBoxHead(BBoxHead):
@@ -62,6 +86,89 @@ class BatchedBBoxHead(BBoxHead):
         mask = foreground[:, None]
         targets = torch.where(mask, targets, 0.0)
         return labels, weights, targets, mask.expand_as(targets).to(targets)
+
+    def predict_by_feat(
+        self,
+        rois: Sequence[Tensor],
+        cls_scores: Sequence[Tensor],
+        bbox_preds: Sequence[Tensor | None],
+        batch_img_metas: Sequence[dict],
+        rcnn_test_cfg: Any = None,
+        rescale: bool = False,
+    ) -> list[InstanceData]:
+        """Detections of each image, see mmdet's method.
+
+        All images are decoded at once, and NMS treats them together.
+
+        Args:
+            rois: (n, 5) of each image.
+            cls_scores: (n, K) logits of each image.
+            bbox_preds: the box branch's output of each image, n rows.
+            batch_img_metas: ``img_shape``, and ``scale_factor`` where boxes are
+                rescaled.
+            rcnn_test_cfg: ``score_thr``, ``nms`` and ``max_per_img``; None gives the
+                raw candidates.
+            rescale: whether boxes are wanted in the original images.
+        """
+        cfg, counts = rcnn_test_cfg, [len(image_rois) for image_rois in rois]
+        known = decodes_batches(self.bbox_coder) and bbox_preds[0] is not None
+        if not known or not any(counts) or not (cfg is None or plain_nms(cfg.nms)):
+            return super().predict_by_feat(
+                rois, cls_scores, bbox_preds, batch_img_metas, cfg, rescale
+            )
+        images_P = _image_numbers(tuple(counts), rois[0].device)
+        raw = self._raw_candidates(
+            torch.cat(list(rois)),
+            torch.cat(list(cls_scores)),
+            torch.cat(list(bbox_preds)),
+            images_P,
+            batch_img_metas,
+            rescale,
+        )
+        if cfg is None:
+            return split_instances(raw, counts)
+        probs, loc_scores = raw.scores[:, : self.num_classes], raw.get("loc_scores")
+        boxes = raw.bboxes.unflatten(1, (-1, 4)).expand(-1, self.num_classes, -1)
+        ranks = probs
+        if loc_scores is not None:
+            boxes, probs = boxes.float(), probs.float()
+            loc_scores = loc_scores.view(len(probs), -1).expand_as(probs)
+            ranks = ranking_scores(probs, loc_scores, self.score_factor)
+        rows, labels = (probs > cfg.score_thr).nonzero(as_tuple=True)
+        boxes, ranks, images = boxes[rows, labels], ranks[rows, labels], images_P[rows]
+        keep, counts = detections_nms(
+            boxes, ranks, images, labels, len(counts), self.num_classes, cfg
+        )
+        rows, labels = rows[keep], labels[keep]
+        kept = InstanceData(bboxes=boxes[keep])
+        if loc_scores is not None:
+            kept.cls_scores = probs[rows, labels]
+            kept.loc_scores = loc_scores[rows, labels]
+        kept.scores, kept.labels = ranks[keep], labels
+        return split_instances(kept, counts)
+
+    def _raw_candidates(
+        self,
+        rois_P5: Tensor,
+        cls_score: Tensor,
+        bbox_pred: Tensor,
+        images_P: Tensor,
+        metas: Sequence[dict],
+        rescale: bool,
+    ) -> InstanceData:
+        """What mmdet's method gives of one image without a test config, of all."""
+        limits = image_sizes(metas, rois_P5.device)[images_P]
+        if not self.reg_class_agnostic:
+            limits = limits.repeat_interleave(self.num_classes, dim=0)
+        raw = self._predict_by_feat_single(
+            rois_P5, cls_score, bbox_pred, dict(img_shape=limits)
+        )
+        if rescale:
+            factors = [[1 / side for side in meta["scale_factor"]] for meta in metas]
+            factors = constant(tuple((*f, *f) for f in factors), rois_P5.device)
+            per_box = raw.bboxes.unflatten(1, (-1, 4)) * factors[images_P, None]
+            raw.bboxes = per_box.flatten(1)
+        return raw
 
     def loss(
         self,

@@ -15,6 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ssod_mm.models.batched.padding import first_ones
 
+# Boxes of one call of NMS at most: it needs memory for a bit for each pair, 200 MB.
+_MOST_IN_ONE_CALL = 40_000
+
 
 class PaddedProposals(Sequence):
     """Proposals of a batch; read as a list it gives each image's, as mmdet's RPN does.
@@ -142,9 +145,7 @@ def joint_nms(
 ) -> tuple[Tensor, Tensor]:
     """Rows (B, L) that NMS keeps of each image, and which of them are real.
 
-    One call for the batch: images and groups are moved apart over a square, so that
-    the numbers stay about as small, and the IoUs as exact, as in mmcv's own NMS by
-    groups.
+    One call for the batch, see :func:`nms_in_cells`.
 
     Args:
         boxes_BN4: (B, N, 4), zeros where not real.
@@ -161,10 +162,13 @@ def joint_nms(
         scores_BN = torch.where(real_BN, scores_BN, -1.0)
     image_B = torch.arange(images, device=device)
     cells_BN = image_B[:, None] + images * groups_N
-    width = math.isqrt(max(images * num_groups - 1, 0)) + 1
-    shift = torch.stack([cells_BN % width, cells_BN // width] * 2, dim=-1)
-    apart = boxes_BN4 + shift * (boxes_BN4.amax() + 1)
-    keep = nms(apart.flatten(0, 1).float(), scores_BN.flatten().float(), iou_thr)[1]
+    keep = nms_in_cells(
+        boxes_BN4.flatten(0, 1),
+        scores_BN.flatten(),
+        cells_BN.flatten(),
+        images * num_groups,
+        iou_thr,
+    )
     image_K = keep // size
     place_KB = (image_K[:, None] == image_B).cumsum(0)
     place_K = place_KB.gather(1, image_K[:, None])[:, 0] - 1
@@ -175,6 +179,78 @@ def joint_nms(
     rows[image_K, place_K] = keep % size
     real[image_K, place_K] = good_K
     return rows[:, :limit], real[:, :limit]
+
+
+def nms_in_cells(
+    boxes_N4: Tensor, scores_N: Tensor, cells_N: Tensor, num_cells: int, iou_thr: float
+) -> Tensor:
+    """Rows (K,) that greedy NMS keeps in each cell, by falling score.
+
+    Cells are moved apart over a square, so that the numbers stay about as small, and
+    the IoUs as exact, as in mmcv's own NMS by groups.
+
+    Args:
+        boxes_N4: N at least 1.
+        scores_N: what ranks them.
+        cells_N: int64 below ``num_cells``; boxes of different cells leave each other
+            alone.
+        num_cells: number of cells.
+        iou_thr: a kept box suppresses those with a larger IoU.
+    """
+    width = math.isqrt(max(num_cells - 1, 0)) + 1
+    shift = torch.stack([cells_N % width, cells_N // width] * 2, dim=-1)
+    apart = boxes_N4 + shift * (boxes_N4.amax() + 1)
+    return nms(apart.float(), scores_N.float(), iou_thr)[1]
+
+
+def detections_nms(
+    boxes_N4: Tensor,
+    scores_N: Tensor,
+    images_N: Tensor,
+    labels_N: Tensor,
+    num_images: int,
+    num_classes: int,
+    cfg: Any,
+) -> tuple[Tensor, list[int]]:
+    """Rows that NMS by class keeps, image after image and by falling score.
+
+    Args:
+        boxes_N4: candidates of all images, image after image.
+        scores_N: what ranks them.
+        images_N: int64 image of each.
+        labels_N: int64 class of each.
+        num_images: images of the batch.
+        num_classes: C.
+        cfg: ``nms``, see :func:`plain_nms`, and ``max_per_img``; -1 for no limit.
+
+    Returns:
+        Rows (K,), and how many of them are of each image.
+    """
+    if not len(boxes_N4):
+        return labels_N, [0] * num_images
+    limit = cfg.max_per_img if cfg.max_per_img > 0 else len(boxes_N4)
+    numbers_B = torch.arange(num_images, device=images_N.device)
+    if in_one_call(boxes_N4) and len(boxes_N4) <= _MOST_IN_ONE_CALL:
+        cells_N = images_N + num_images * labels_N
+        num_cells = num_images * num_classes
+        iou_thr = cfg.nms["iou_threshold"]
+        keep_K = nms_in_cells(boxes_N4, scores_N, cells_N, num_cells, iou_thr)
+        images_K = images_N[keep_K]
+        of_image_KB = images_K[:, None] == numbers_B
+        place_K = of_image_KB.cumsum(0).gather(1, images_K[:, None])[:, 0]
+        images_K = torch.where(place_K <= limit, images_K, num_images)
+        counts = of_image_KB.sum(0).clamp(max=limit).tolist()
+        return keep_K[images_K.argsort(stable=True)[: sum(counts)]], counts
+    sizes = (images_N[:, None] == numbers_B).sum(0).tolist()
+    keeps, start = [], 0
+    columns = boxes_N4.split(sizes), scores_N.split(sizes), labels_N.split(sizes)
+    for boxes, scores, labels in zip(*columns, strict=True):
+        keep = labels[:0]
+        if len(boxes):
+            keep = batched_nms(boxes, scores, labels, cfg.nms)[1][:limit]
+        keeps.append(keep + start)
+        start += len(boxes)
+    return torch.cat(keeps), [len(keep) for keep in keeps]
 
 
 @lru_cache(maxsize=64)

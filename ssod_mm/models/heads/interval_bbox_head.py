@@ -104,14 +104,15 @@ class IntervalBBoxCoder(BaseBBoxCoder):
         self,
         bboxes: Tensor | BaseBoxes,
         pred_bboxes: Tensor,
-        max_shape: tuple[int, ...] | None = None,
+        max_shape: tuple[int, ...] | Tensor | None = None,
     ) -> Tensor:
         """Predicted boxes; see :func:`decode_sides`.
 
         Args:
             bboxes: (N, 4) candidates.
             pred_bboxes: (N, 8 K) outputs of the box branch.
-            max_shape: height and width of the image; None does not clip.
+            max_shape: height and width of the image, or a tensor (N, 4) of width,
+                height, width, height for each candidate; None does not clip.
 
         Returns:
             (N, 4) float32 xyxy in pixels.
@@ -123,6 +124,8 @@ class IntervalBBoxCoder(BaseBBoxCoder):
             self.decode_by,
         )
         if self.clip_border and max_shape is not None:
+            if isinstance(max_shape, Tensor):
+                return torch.minimum(boxes.clamp_(min=0), max_shape.to(boxes))
             height, width = max_shape[:2]
             boxes[:, 0::2].clamp_(min=0, max=width)
             boxes[:, 1::2].clamp_(min=0, max=height)
