@@ -45,7 +45,7 @@ SLUGS = (
     "dtg",
 )
 DETECTORS = (
-    *("faster-rcnn", "cascade-rcnn", "retinanet", "fcos", "rtmdet", "yolox"),
+    *("faster-rcnn", "cascade-rcnn", "retinanet", "fcos", "gfl", "rtmdet", "yolox"),
     *("deformable-detr", "dino"),
 )
 HEADS = ("interval", "gaussian", "focal", "interval-focal", "plain")

@@ -3,9 +3,9 @@
 Figure 3 of the LER/PRC paper: the IoU of each detection with the truth against its
 class probability p, its localisation quality v and p * v, with Pearson's and Spearman's
 correlation. For every box head that knows a quality (GaussianBBoxHead,
-IntervalBBoxHead). The truth is that of the unlabelled training images, withheld from
-training, or with --on test that of the test set. DIR gets quality.png, quality.md and
-quality.json.
+IntervalBBoxHead, LocQualityGFLHead). The truth is that of the unlabelled training
+images, withheld from training, or with --on test that of the test set. DIR gets
+quality.png, quality.md and quality.json.
 """
 
 from __future__ import annotations

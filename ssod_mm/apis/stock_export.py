@@ -27,7 +27,10 @@ STOCK_TRANSFORMS = {
 }
 """Our transform -> the stock one it extends, and the keys that only ours has."""
 
-STOCK_ASSIGNERS = {"IgnoringMaxIoUAssigner": "MaxIoUAssigner"}
+STOCK_ASSIGNERS = {
+    "IgnoringMaxIoUAssigner": "MaxIoUAssigner",
+    "IgnoringATSSAssigner": "ATSSAssigner",
+}
 """Our assigner -> the stock one that it extends; they matter in training only."""
 
 GAUSSIAN_KEYS = (
@@ -81,10 +84,10 @@ def with_stock_assigners(node: Any) -> Any:
 
 
 def with_stock_heads(node: Any) -> Any:
-    """A model config without the variances of Gaussian box heads.
+    """A model config with stock heads where these find the same boxes.
 
-    A head that ranks by the class probability finds the same boxes without them. One
-    that ranks by localisation quality needs them and stays.
+    A Gaussian box head that ranks by the class probability finds the same boxes without
+    its variances. One that ranks by localisation quality needs them and stays.
 
     Args:
         node: nested dicts and lists; not changed.
@@ -95,6 +98,8 @@ def with_stock_heads(node: Any) -> Any:
         if kept.get("type") == "GaussianBBoxHead" and ranks_by_p:
             kept = {key: kept[key] for key in kept if key not in GAUSSIAN_KEYS}
             kept["type"] = "Shared2FCBBoxHead"
+        if kept.get("type") == "LocQualityGFLHead":
+            kept["type"] = "GFLHead"
         return ConfigDict(kept)
     if isinstance(node, (list, tuple)):
         return type(node)(with_stock_heads(value) for value in node)

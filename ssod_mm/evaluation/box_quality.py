@@ -90,7 +90,8 @@ def box_quality(detections: InstanceData, truth: InstanceData) -> BoxQuality:
     if "loc_scores" not in detections:
         raise UserError(
             "the detector's boxes have no loc_scores: its box head knows no "
-            "localisation quality. GaussianBBoxHead and IntervalBBoxHead do."
+            "localisation quality. GaussianBBoxHead, IntervalBBoxHead and "
+            "LocQualityGFLHead do."
         )
     cls_scores = class_probabilities(detections).float()
     if len(truth.labels) == 0 or len(detections.labels) == 0:

@@ -1,6 +1,6 @@
 """Detectors and what they are built from; importing registers them."""
 
-from ssod_mm.models.assigners import IgnoringMaxIoUAssigner
+from ssod_mm.models.assigners import IgnoringATSSAssigner, IgnoringMaxIoUAssigner
 from ssod_mm.models.class_balance import ClassBalance
 from ssod_mm.models.detectors import (
     CertaintyTeacher,
@@ -10,7 +10,12 @@ from ssod_mm.models.detectors import (
     MeanTeacher,
     SemiTrainConfig,
 )
-from ssod_mm.models.heads import FocalRoILoss, GaussianBBoxHead, IntervalBBoxHead
+from ssod_mm.models.heads import (
+    FocalRoILoss,
+    GaussianBBoxHead,
+    IntervalBBoxHead,
+    LocQualityGFLHead,
+)
 from ssod_mm.models.preprocessor import BranchDataPreprocessor
 
 __all__ = [
@@ -21,9 +26,11 @@ __all__ = [
     "EnsembleDetector",
     "FocalRoILoss",
     "GaussianBBoxHead",
+    "IgnoringATSSAssigner",
     "IgnoringMaxIoUAssigner",
     "IntervalBBoxHead",
     "LerPrcTeacher",
+    "LocQualityGFLHead",
     "MeanTeacher",
     "SemiTrainConfig",
 ]

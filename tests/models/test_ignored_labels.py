@@ -4,7 +4,11 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from ssod_mm.models import IgnoringMaxIoUAssigner, SemiTrainConfig
+from ssod_mm.models import (
+    IgnoringATSSAssigner,
+    IgnoringMaxIoUAssigner,
+    SemiTrainConfig,
+)
 from ssod_mm.models.pseudo_labels import detections, pseudo_labelled
 from ssod_mm.structures import PseudoBoxes, where_true
 from tests.models.builders import batch, build_mean_teacher, sample, total
@@ -74,6 +78,33 @@ def test_candidates_inside_ignored_boxes_are_not_background(num_taught):
     assert without.gt_inds.tolist() == [0, 0, 0, num_taught]
     nothing = assigner.assign(InstanceData(priors=priors), taught, unsure[:0])
     assert nothing.gt_inds.tolist() == [0, 0, 0, num_taught]
+
+
+@pytest.mark.parametrize("num_taught", [0, 1])
+def test_atss_ignores_background_alone(num_taught):
+    """An unsure box over a taught one leaves it its anchors; mmdet takes them all.
+
+    Anchors of 16 px on a row: on the taught box, beside it, and far from it inside an
+    unsure box, half inside it and outside.
+    """
+    left = torch.tensor([20.0, 36, 100, 132, 180])
+    priors = torch.stack(
+        [left, torch.zeros(5), left + 16, torch.full((5,), 16.0)], dim=1
+    )
+    taught = InstanceData(
+        bboxes=torch.tensor([[18.0, 0, 38, 16]])[:num_taught],
+        labels=torch.zeros(num_taught, dtype=torch.long),
+    )
+    unsure = InstanceData(
+        bboxes=torch.tensor([[18.0, 0, 38, 16], [98, 0, 140, 16]]),
+        labels=torch.ones(2).long(),
+    )
+    assigner = IgnoringATSSAssigner(topk=3, ignore_iof_thr=0.6)
+    found = assigner.assign(InstanceData(priors=priors), [5], taught, unsure)
+    assert found.gt_inds.tolist() == [1 if num_taught else -1, 0, -1, 0, 0]
+    for nothing in (None, unsure[:0]):
+        found = assigner.assign(InstanceData(priors=priors), [5], taught, nothing)
+        assert found.gt_inds.tolist() == [num_taught, 0, 0, 0, 0]
 
 
 def test_unsure_teacher_trains_on_with_finite_losses():

@@ -3,7 +3,8 @@
 "Semi-Supervised Object Detection via Dynamic Reweighting of Localization Error" (ICIC
 2025). Both halves act on the student's RoI head: LER weights the box loss of a
 candidate by the localisation quality of its pseudo label, PRC its classification loss
-by what the teacher says of the candidate itself.
+by what the teacher says of the candidate itself. LER also acts on a one-stage detector
+whose head knows such a quality.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ssod_mm.maths.reweighting import (
 from ssod_mm.models.detectors.lerprc_settings import LerConfig, PrcConfig
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import Features, use_features
-from ssod_mm.models.heads.answers import box_heads, knows_quality
+from ssod_mm.models.heads.answers import box_heads, knows_quality, weighs_boxes
 from ssod_mm.models.pseudo_labels import pseudo_labelled
 from ssod_mm.models.rescoring import WeakViews, rescore
 from ssod_mm.models.roi_losses import (
@@ -51,6 +52,9 @@ class LerPrcTeacher(MeanTeacher):
     that tells pseudo labels from true boxes is asked for the former's loss on
     unlabelled images, with LER and PRC or without.
 
+    A one-stage detector with :class:`LocQualityGFLHead` takes LER alone (``prc=None``):
+    there it weights the box and the distribution losses of the anchors.
+
     Deviation: a cascade is re-scored stage by stage by the teacher's head of the same
     stage.
 
@@ -61,8 +65,8 @@ class LerPrcTeacher(MeanTeacher):
         **kwargs: as in ``MeanTeacher``.
 
     Raises:
-        ValueError: no two-stage detector, a box head without a localisation quality
-            where one is needed, or a wrong setting; names the config key.
+        ValueError: a detector of another kind, a box head without a localisation
+            quality where one is needed, or a wrong setting; names the config key.
     """
 
     def __init__(
@@ -82,11 +86,9 @@ class LerPrcTeacher(MeanTeacher):
                 "two images (set model.prc to None, or take pseudo_mosaic)",
             )
         heads = box_heads(self.student)
+        self.two_stage = bool(heads)
         if not heads:
-            raise UserError(
-                "model.detector must be a two-stage detector: LerPrcTeacher weights "
-                f"RoI candidates, and {type(self.student).__name__} has none."
-            )
+            self._check_one_stage()
         for settings in (self.ler, self.prc):
             if settings is None or not settings.quality:
                 continue
@@ -98,16 +100,37 @@ class LerPrcTeacher(MeanTeacher):
                         f"'GaussianBBoxHead', or {settings.key}.quality to False."
                     )
 
+    def _check_one_stage(self) -> None:
+        if not weighs_boxes(self.student):
+            raise UserError(
+                "model.detector must be a two-stage detector, or for LER alone a GFL "
+                "with bbox_head.type='LocQualityGFLHead': LerPrcTeacher weights RoI "
+                f"candidates, and {type(self.student).__name__} has none."
+            )
+        if self.prc is not None:
+            raise UserError(
+                "model.prc asks the teacher about RoI candidates, and "
+                f"{type(self.student).__name__} has none: set model.prc to None."
+            )
+        if self.ler is not None and self.ler.reg_norm != "foreground":
+            raise UserError(
+                f"model.ler.reg_norm={self.ler.reg_norm!r} counts sampled RoI "
+                f"candidates, and {type(self.student).__name__} has none: set it to "
+                "'foreground'."
+            )
+
     def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> PseudoBoxes:
-        """The teacher's detections, and the features that they were found in.
+        """The teacher's detections, and for PRC the features they were found in.
 
         Args:
             inputs: weak views (B, 3, H, W).
             samples: their data samples; not changed.
 
         Returns:
-            Boxes in weak-view pixels; ``extra`` is a :class:`WeakViews`.
+            Boxes in weak-view pixels; with PRC ``extra`` is a :class:`WeakViews`.
         """
+        if self.prc is None:
+            return super().teacher_guidance(inputs, samples)
         features = self.teacher.extract_feat(inputs)
         with use_features(self.teacher, features):
             guidance = super().teacher_guidance(inputs, samples)
@@ -120,7 +143,7 @@ class LerPrcTeacher(MeanTeacher):
 
         The RPN learns from the pseudo labels as from true boxes. The RoI head assigns,
         samples and forwards its candidates once, and both losses come from that one
-        pass.
+        pass. A one-stage head learns as from true boxes, with weights of their boxes.
 
         Args:
             features: feature maps of the strong views.
@@ -131,9 +154,30 @@ class LerPrcTeacher(MeanTeacher):
             Losses and, in the same dict, figures of LER and PRC.
         """
         labelled = pseudo_labelled(samples, guidance)
+        if not self.two_stage:
+            figures = self._weigh_boxes(labelled, guidance)
+            losses = self.student_loss(features, labelled)
+            return [GuidedLosses({**losses, **figures}, guidance.num_boxes)]
         loss = partial(self.roi_loss, guidance, samples)
         losses = self.student_loss(features, labelled, loss)
         return [GuidedLosses(losses, guidance.num_boxes)]
+
+    def _weigh_boxes(
+        self, labelled: SampleList, guidance: PseudoBoxes
+    ) -> dict[str, Tensor]:
+        """Give the pseudo labels of a one-stage detector the weights of LER.
+
+        Equation 11, in which GFL's own divisor stands for N: the class scores of the
+        foreground anchors, summed up.
+        """
+        if self.ler is None:
+            return {}
+        qualities = [boxes.loc_scores for boxes in guidance.instances]
+        for sample, quality in zip(labelled, qualities, strict=True):
+            used = quality if self.ler.quality else torch.ones_like(quality)
+            sample.gt_instances.box_weights = self.ler.gain * used
+        together = torch.cat(qualities)
+        return {"ler_quality": together.sum() / max(len(together), 1)}
 
     def roi_loss(
         self, guidance: PseudoBoxes, samples: SampleList, candidates: Candidates

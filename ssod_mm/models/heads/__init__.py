@@ -2,6 +2,7 @@
 
 from ssod_mm.models.heads.focal import FocalRoILoss, PriorLinear
 from ssod_mm.models.heads.gaussian_bbox_head import GaussianBBoxHead, GaussianLinear
+from ssod_mm.models.heads.gfl_head import LocQualityGFLHead
 from ssod_mm.models.heads.interval_bbox_head import IntervalBBoxCoder, IntervalBBoxHead
 from ssod_mm.models.heads.quality import (
     SCORE_FACTORS,
@@ -16,6 +17,7 @@ __all__ = [
     "GaussianLinear",
     "IntervalBBoxCoder",
     "IntervalBBoxHead",
+    "LocQualityGFLHead",
     "LocQualityHead",
     "PriorLinear",
     "ranking_scores",

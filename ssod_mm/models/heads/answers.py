@@ -1,9 +1,10 @@
 """What box heads can be asked, whichever heads they are.
 
 MMDetection's heads know class probabilities and one loss. Heads of this package may
-also know a localisation quality (:class:`LocQualityHead`) and a loss for pseudo labels
-that differs from that for true boxes (:class:`PseudoLossHead`). Whoever wants to know
-asks here, so that no other module looks into a head.
+also know a localisation quality (:class:`LocQualityHead`, :class:`LocQualityGFLHead`)
+and a loss for pseudo labels that differs from that for true boxes
+(:class:`PseudoLossHead`). Whoever wants to know asks here, so that no other module
+looks into a head.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from mmdet.models import BaseDetector
 from torch import Tensor, nn
 
+from ssod_mm.models.heads.gfl_head import LocQualityGFLHead
 from ssod_mm.models.heads.quality import LocQualityHead
 
 
@@ -43,7 +45,15 @@ def box_heads(detector: BaseDetector) -> list[nn.Module]:
 
 def knows_quality(head: nn.Module) -> bool:
     """Whether a box head knows the localisation quality of its boxes."""
-    return isinstance(head, LocQualityHead)
+    return isinstance(head, (LocQualityHead, LocQualityGFLHead))
+
+
+def weighs_boxes(detector: BaseDetector) -> bool:
+    """Whether a one-stage detector takes weights of the boxes that it learns.
+
+    Its detections then have a localisation quality, see :class:`LocQualityGFLHead`.
+    """
+    return isinstance(getattr(detector, "bbox_head", None), LocQualityGFLHead)
 
 
 def pseudo_loss_of(head: nn.Module) -> Callable[..., dict[str, Tensor]]:

@@ -1,0 +1,23 @@
+"""LER on a one-stage detector, on your own data: small GFL, 10 % of the labels.
+
+Command: python tools/train.py
+         lerprc/lerprc_gfl_mnv2_folder.py
+         --cfg-options data_root=DATA pretrained=WEIGHTS
+"""
+
+_base_ = [
+    "../_base_/folder.py",
+    "../_base_/short_teacher.py",
+]
+
+teacher_config = "supervised/supervised_gfl_mnv2_folder.py"
+_base_.gfl.bbox_head.type = "LocQualityGFLHead"
+model = dict(
+    type="LerPrcTeacher",
+    detector=_base_.gfl,
+    # PRC is a matter of RoI candidates.
+    ler=dict(quality=True),
+    prc=None,
+    semi_train_cfg=dict(score_thr=0.6, ignore_thr=0.2),
+)
+train_dataloader = dict(dataset=dict(datasets=[_base_.labelled, _base_.unlabelled]))
