@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -101,32 +102,35 @@ def split_instances(
     """Instances of each image, as views.
 
     Args:
-        instances: of all images, image after image; all fields are tensors.
+        instances: of all images, image after image.
         counts: how many are of each image.
     """
-    columns = {key: value.split(counts) for key, value in instances.items()}
-    return [
-        InstanceData(**{key: parts[image] for key, parts in columns.items()})
-        for image in range(len(counts))
-    ]
+    spans = zip(accumulate(counts), counts, strict=True)
+    return [instances[end - count : end] for end, count in spans]
 
 
 def where_true(
-    instances: Sequence[InstanceData], masks: Sequence[Tensor]
-) -> list[InstanceData]:
-    """Instances of each image for which its mask is true.
+    instances: InstanceData, counts: Sequence[int], masks: Sequence[Tensor]
+) -> list[list[InstanceData]]:
+    """Instances of each image for which a mask is true.
 
-    The masks of all images reach the host in one fetch; indexing by a mask would make
-    it wait once for each field of each image.
+    The masks reach the host in one fetch; indexing by a mask would make it wait once
+    for each field of each image.
 
     Args:
-        instances: instances of each image.
-        masks: per image (N,) bool.
+        instances: N of all images, image after image.
+        counts: how many are of each image.
+        masks: (N,) bool each.
+
+    Returns:
+        For each mask the instances of each image.
     """
-    if not masks:
-        return []
-    fetched = torch.cat(list(masks)).cpu().split([len(mask) for mask in masks])
-    rows = [torch.from_numpy(mask.numpy().nonzero()[0]) for mask in fetched]
-    device = masks[0].device
-    pairs = zip(instances, rows, strict=True)
-    return [image[index.to(device, non_blocking=True)] for image, index in pairs]
+    chosen = []
+    for mask in torch.stack(list(masks)).cpu().numpy():
+        rows = torch.from_numpy(mask.nonzero()[0])
+        rows = rows.to(masks[0].device, non_blocking=True)
+        ends = list(accumulate(counts))
+        spans = zip(ends, counts, strict=True)
+        numbers = [int(mask[end - count : end].sum()) for end, count in spans]
+        chosen.append(split_instances(instances[rows], numbers))
+    return chosen

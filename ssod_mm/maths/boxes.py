@@ -33,8 +33,8 @@ def relative_homographies(target_B33: Tensor, source_B33: Tensor) -> Tensor:
     """
     target, source = target_B33.double(), source_B33.double()
     inverse, info = torch.linalg.inv_ex(source)
-    if source.device.type == "cpu" and bool(info.any()):
-        bad = info.nonzero().flatten().tolist()
+    if source.device.type == "cpu" and info.numpy().any():
+        bad = info.numpy().nonzero()[0].tolist()
         raise UserError(
             f"The homography of view(s) {bad} cannot be inverted: a transform "
             "squeezed the image to a line. Check the pipeline's scales and shears."
@@ -75,8 +75,9 @@ def warp_boxes(boxes_N4: Tensor, matrices_N33: Tensor, hull: str = "corners") ->
             centre = (linear * centre[:, None]).sum(-1) + matrices[:, :2, 2]
             half = (linear * half[:, None]).square().sum(-1).sqrt()
             return torch.cat([centre - half, centre + half], dim=1)
-        x = boxes[:, [0, 2, 2, 0]]
-        y = boxes[:, [1, 1, 3, 3]]
+        # An index that is a list would be uploaded, and the host wait for it.
+        x1, y1, x2, y2 = boxes.unbind(1)
+        x, y = torch.stack([x1, x2, x2, x1], 1), torch.stack([y1, y1, y2, y2], 1)
         # Elementwise on purpose: a matmul may run in TF32 on a GPU.
         m = matrices[..., None]
         depth = m[:, 2, 0] * x + m[:, 2, 1] * y + m[:, 2, 2]
@@ -96,8 +97,9 @@ def clip_boxes(boxes_N4: Tensor, sizes_N2: Tensor) -> Tensor:
     Returns:
         (N, 4); a box wholly outside becomes one of zero area on the border.
     """
-    limits = sizes_N2.to(boxes_N4)[:, [1, 0, 1, 0]]
-    return torch.minimum(boxes_N4.clamp(min=0), limits)
+    limits = sizes_N2.to(boxes_N4).flip(1)[:, None]
+    corners = boxes_N4.clamp(min=0).unflatten(1, (2, 2))
+    return torch.minimum(corners, limits).flatten(1)
 
 
 def box_areas(boxes_N4: Tensor) -> Tensor:
@@ -109,7 +111,9 @@ def box_areas(boxes_N4: Tensor) -> Tensor:
 def are_large(boxes_N4: Tensor, least_wh: tuple[float, float]) -> Tensor:
     """Whether boxes (N, 4) reach a width and a height and have an area, (N,) bool."""
     sides = boxes_N4[:, 2:] - boxes_N4[:, :2]
-    return ((sides >= sides.new_tensor(least_wh)) & (sides > 0)).all(1)
+    width, height = sides.unbind(1)
+    is_large = (width >= least_wh[0]) & (height >= least_wh[1])
+    return is_large & (sides > 0).all(1)
 
 
 def hull_growth(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from mmdet.structures import SampleList
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.errors import UserError
@@ -17,6 +18,7 @@ from ssod_mm.maths.boxes import (
     visible_fractions,
     warp_boxes,
 )
+from ssod_mm.models.batched.padding import constant, image_numbers, uploaded
 from ssod_mm.structures import PseudoBoxes, where_true
 
 if TYPE_CHECKING:
@@ -82,8 +84,10 @@ class ViewMap:
         if [s.get("img_id") for s in source] != [s.get("img_id") for s in target]:
             raise UserError("Weak and strong views of a batch show different images.")
         homographies = view_homographies(target), view_homographies(source)
-        self.matrices = relative_homographies(*homographies).to(device)
-        self.sizes = torch.tensor([s.img_shape[:2] for s in target], device=device)
+        self.matrices = uploaded(relative_homographies(*homographies), device)
+        self.sizes = constant(
+            tuple(tuple(s.img_shape[:2]) for s in target), device, torch.int64
+        )
         self.target = target
         self.min_box_wh = min_box_wh
         self.min_visible = min_visible
@@ -92,7 +96,7 @@ class ViewMap:
     @cached_property
     def patches(self) -> Tensor:
         """Erased patches (B, P, 4) of the target views."""
-        return padded_patches(self.target).to(self.matrices.device)
+        return uploaded(padded_patches(self.target), self.matrices.device)
 
     def unclipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
         """Mapped boxes (N, 4), also where they leave the view."""
@@ -129,18 +133,13 @@ class ViewMap:
         """
         parts = [*guidance.instances, *(guidance.ignored or [])]
         num_images = len(guidance.instances)
-        counts = torch.tensor([len(boxes) for boxes in parts])
+        counts = [len(boxes) for boxes in parts]
         moved = [boxes[:] for boxes in parts]
-        if counts.any():
-            images = torch.arange(len(parts)) % num_images
-            images = images.repeat_interleave(counts).to(self.matrices.device)
-            boxes = torch.cat([boxes.bboxes for boxes in parts]).float()
-            boxes, visible = (
-                part.split(counts.tolist()) for part in self(boxes, images)
-            )
-            for instances, mapped in zip(moved, boxes, strict=True):
-                instances.bboxes = mapped
-            moved = where_true(moved, visible)
+        if any(counts):
+            images = image_numbers(counts, self.matrices.device) % num_images
+            boxes = InstanceData.cat(moved)
+            boxes.bboxes, visible = self(boxes.bboxes.float(), images)
+            [moved] = where_true(boxes, counts, [visible])
         ignored = None if guidance.ignored is None else moved[num_images:]
         return PseudoBoxes(moved[:num_images], ignored, chosen=guidance.chosen)
 

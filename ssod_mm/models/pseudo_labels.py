@@ -53,16 +53,13 @@ def above_threshold(
     Returns:
         Detections with a probability at or above their threshold.
     """
-    taught, unsure = [], []
-    for boxes in detected.instances:
-        probs = boxes.cls_scores
-        thr = score_thr[boxes.labels] if isinstance(score_thr, Tensor) else score_thr
-        taught.append(probs >= thr)
-        if ignore_thr is not None:
-            unsure.append((probs >= ignore_thr) & ~taught[-1])
-    both = where_true(detected.instances * (1 + bool(unsure)), taught + unsure)
-    kept, ignored = both[: len(taught)], both[len(taught) :]
-    return PseudoBoxes(kept, None if ignore_thr is None else ignored)
+    boxes = InstanceData.cat(detected.instances)
+    thr = score_thr[boxes.labels] if isinstance(score_thr, Tensor) else score_thr
+    masks = [boxes.cls_scores >= thr]
+    if ignore_thr is not None:
+        masks.append((boxes.cls_scores >= ignore_thr) & ~masks[0])
+    counts = [len(image) for image in detected.instances]
+    return PseudoBoxes(*where_true(boxes, counts, masks))
 
 
 def pseudo_labelled(samples: SampleList, guidance: PseudoBoxes) -> SampleList:

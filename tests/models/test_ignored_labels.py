@@ -130,8 +130,9 @@ def test_instances_where_masks_are_true_keep_every_field():
         torch.zeros(0).bool(),
         torch.ones(5) > 2,
     ]
-    found = where_true(given, masks)
-    for before, kept, mask in zip(given, found, masks, strict=True):
-        assert kept.scores.tolist() == before[mask].scores.tolist()
-        assert kept.labels.tolist() == before[mask].labels.tolist()
-    assert where_true([], []) == []
+    both = torch.cat(masks), ~torch.cat(masks)
+    found, others = where_true(InstanceData.cat(given), [3, 0, 5], both)
+    for before, kept, rest, mask in zip(given, found, others, masks, strict=True):
+        for field in ("scores", "labels"):
+            assert kept[field].tolist() == before[mask][field].tolist()
+            assert rest[field].tolist() == before[~mask][field].tolist()

@@ -33,10 +33,10 @@ def costs(method: str) -> Phases:
 
 # Method -> bounds on operations and waits.
 BOUNDS = {
-    "mean_teacher": (1580, 17),
-    "certainty": (1780, 17),
-    "lerprc": (1875, 19),
-    "dtg": (3350, 44),
+    "mean_teacher": (1545, 12),
+    "certainty": (1700, 12),
+    "lerprc": (1840, 13),
+    "dtg": (3310, 38),
 }
 
 

@@ -6,7 +6,6 @@ The classes have the names of those that they stand for, as configs and messages
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.models import heads
-from ssod_mm.models.batched.padding import constant, image_sizes
+from ssod_mm.models.batched.padding import constant, image_numbers, image_sizes
 from ssod_mm.models.batched.proposals import detections_nms, plain_nms
 from ssod_mm.models.batched.roi_heads import BatchedSampling
 from ssod_mm.models.batched.rules import (
@@ -42,13 +41,6 @@ def decodes_batches(coder: Any) -> bool:
     if type(coder) is DeviceDeltaCoder:
         return not (coder.use_box_type or coder.add_ctr_clamp)
     return type(coder) is IntervalBBoxCoder
-
-
-@lru_cache(maxsize=64)
-def _image_numbers(counts: tuple[int, ...], device: torch.device) -> Tensor:
-    """(P,) image of each row that stands image after image."""
-    numbers = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    return numbers.to(device, non_blocking=True)
 
 
 class BatchedBBoxHead(BBoxHead):
@@ -116,7 +108,7 @@ class BatchedBBoxHead(BBoxHead):
             return super().predict_by_feat(
                 rois, cls_scores, bbox_preds, batch_img_metas, cfg, rescale
             )
-        images_P = _image_numbers(tuple(counts), rois[0].device)
+        images_P = image_numbers(counts, rois[0].device)
         raw = self._raw_candidates(
             torch.cat(list(rois)),
             torch.cat(list(cls_scores)),

@@ -27,10 +27,20 @@ def constant(
         device: where the tensor is wanted.
         dtype: its type.
     """
-    tensor = torch.tensor(values, dtype=dtype)
-    if device.type == "cuda":
+    return uploaded(torch.tensor(values, dtype=dtype), device)
+
+
+def uploaded(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device, for which the host does not wait."""
+    if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor
+
+
+def image_numbers(counts: Sequence[int], device: torch.device) -> Tensor:
+    """(N,) image of each row that stands image after image."""
+    numbers = [image for image, count in enumerate(counts) for _ in range(count)]
+    return uploaded(torch.tensor(numbers, dtype=torch.int64), device)
 
 
 @dataclass(frozen=True)

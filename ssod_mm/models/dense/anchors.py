@@ -21,6 +21,7 @@ from ssod_mm.maths.anchors import anchor_levels, match_anchors
 from ssod_mm.maths.boxes import clip_boxes
 from ssod_mm.maths.clustering import nms_clusters
 from ssod_mm.models.anchor_grids import anchor_grid, valid_anchors
+from ssod_mm.models.batched.padding import constant
 from ssod_mm.models.dense.boxes import box_losses, decoded_boxes, num_box_outputs
 from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
 from ssod_mm.models.dense.losses import Targets, cluster_losses, cluster_targets
@@ -105,7 +106,8 @@ def anchor_clusters(
     scores = logits[images, rows, labels].sigmoid()
     priors = anchors_N4[rows]
     outputs = flat_maps(box_maps, num_box_outputs(head))[images, rows]
-    sizes = torch.tensor([s.img_shape[:2] for s in samples], device=device)
+    shapes = tuple(tuple(sample.img_shape[:2]) for sample in samples)
+    sizes = constant(shapes, device, torch.int64)
     boxes = clip_boxes(decoded_boxes(head, priors, outputs), sizes[images])
 
     if isinstance(head, RPNHead):

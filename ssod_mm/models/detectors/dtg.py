@@ -19,6 +19,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.errors import UserError
+from ssod_mm.models.batched.padding import image_numbers
 from ssod_mm.models.dense.anchors import (
     anchor_clusters,
     anchor_losses,
@@ -131,8 +132,7 @@ class DenseGuidanceTeacher(MeanTeacher):
             self.stages["rcnn"],
             taus,
         )
-        counts = torch.tensor([len(boxes) for boxes in proposals])
-        images = torch.repeat_interleave(counts).to(inputs.device)
+        images = image_numbers([len(boxes) for boxes in proposals], inputs.device)
         return self._guidance(kept, DenseGuidance(stages, torch.cat(proposals), images))
 
     def _guidance(self, kept: list[InstanceData], dense: DenseGuidance) -> PseudoBoxes:
@@ -169,9 +169,11 @@ class DenseGuidanceTeacher(MeanTeacher):
             in the graph.
         """
         maps = self.anchor_maps(features)
-        sparse = above_threshold(
-            guidance, self.settings.score_thr, self.settings.ignore_thr
-        )
+        sparse = None
+        if any(stage.mode == "sparse" for stage in self.stages.values()):
+            sparse = above_threshold(
+                guidance, self.settings.score_thr, self.settings.ignore_thr
+            )
         return [
             self._dense_losses(name, features, maps, samples, guidance.extra)
             if stage.mode == "dense"
@@ -261,7 +263,7 @@ class DenseGuidanceTeacher(MeanTeacher):
         features: Features,
         maps: Sequence[list[Tensor]],
         samples: SampleList,
-        sparse: PseudoBoxes,
+        sparse: PseudoBoxes | None,
     ) -> GuidedLosses:
         """Losses of a stage that learns from pseudo boxes, or not at all."""
         head = anchor_head(self.student)

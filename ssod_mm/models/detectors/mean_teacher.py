@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
 from ssod_mm.models.batched import batch_heads
+from ssod_mm.models.batched.padding import uploaded
 from ssod_mm.models.batched.parts import heads_of_parts
 from ssod_mm.models.class_balance import build_class_balance
 from ssod_mm.models.detectors.semi_settings import SemiTrainConfig
@@ -338,7 +339,7 @@ class MeanTeacher(SemiBaseDetector):
             (parts,) float32: 1, or ``empty_weight``.
         """
         device = next(self.student.parameters()).device
-        counts = torch.tensor(num_targets, dtype=torch.float32, device=device)
+        counts = uploaded(torch.tensor(num_targets, dtype=torch.float32), device)
         all_reduce(counts)
         return torch.where(counts > 0, 1.0, self.settings.empty_weight)
 
