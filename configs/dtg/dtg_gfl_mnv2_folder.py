@@ -21,7 +21,7 @@ model = dict(
             ignore_thr=0.2,
             level="nearest",
             cls_weight=0.5,
-            reg_weight=0.5,
+            reg_weight=0.1,
             rank_weight=1.5,
         )
     ),

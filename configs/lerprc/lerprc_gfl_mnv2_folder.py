@@ -18,6 +18,11 @@ model = dict(
     # PRC is a matter of RoI candidates.
     ler=dict(quality=True),
     prc=None,
-    semi_train_cfg=dict(score_thr=0.6, ignore_thr=0.2),
+    # As the plain mean teacher of the same folder, to compare with.
+    semi_train_cfg=dict(
+        score_thr=0.6,
+        ignore_thr=0.2,
+        unsup_loss_weights=dict(loss_bbox=0.25, loss_dfl=0.25),
+    ),
 )
 train_dataloader = dict(dataset=dict(datasets=[_base_.labelled, _base_.unlabelled]))
