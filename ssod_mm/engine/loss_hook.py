@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from ssod_mm.engine.run_log import EarlyLoggerHook
+from ssod_mm.engine.telemetry_hooks import DIAGNOSTICS, unwrapped
 
 
 def saves_now(runner: Runner, hook: Hook, batch_idx: int) -> bool:
@@ -85,7 +86,8 @@ class LossInfoHook(RuntimeInfoHook):
     iteration. Here the values of a step enter the message hub one iteration later;
     those of an iteration that is logged, noted in the record, saved or validated enter
     it at once, so that logs and checkpoints are the same. The norm of clipped
-    gradients is treated alike.
+    gradients is treated alike. In those iterations alone the detector computes figures
+    that take many operations (``wants_figures``).
 
     Args:
         late: whether to wait; None: on CUDA.
@@ -122,6 +124,20 @@ class LossInfoHook(RuntimeInfoHook):
         clip_and_keep.clip = clip
         return clip_and_keep
 
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Tell the detector whether its figures will be looked at.
+
+        A figure that the log averages is computed in every iteration.
+        """
+        super().before_train_iter(runner, batch_idx, data_batch)
+        model = unwrapped(runner.model)
+        if hasattr(model, "wants_figures"):
+            averaged = {cfg["data_src"] for cfg in runner.log_processor.custom_cfg}
+            always = not averaged <= set(DIAGNOSTICS)
+            model.wants_figures = always or self._is_read(runner, batch_idx)
+
     def after_train_iter(
         self,
         runner: Runner,
@@ -136,10 +152,13 @@ class LossInfoHook(RuntimeInfoHook):
         self.fetched = []
         self._pending.append(_Fetch({**(outputs or {}), **self._norms}))
         self._norms = {}
-        wanted = self.is_last_train_iter(runner) or any(
+        self._hand_on(runner, keep=0 if self._is_read(runner, batch_idx) else 1)
+
+    def _is_read(self, runner: Runner, batch_idx: int) -> bool:
+        """Whether somebody looks at the losses of this iteration."""
+        return self.is_last_train_iter(runner) or any(
             _reads_now(runner, hook, batch_idx) for hook in runner.hooks
         )
-        self._hand_on(runner, keep=0 if wanted else 1)
 
     def _hand_on(self, runner: Runner, keep: int) -> None:
         while len(self._pending) > keep:

@@ -42,7 +42,12 @@ class WeakViews(Findings):
         return replace(self, mixed=mixed)
 
     def rois(
-        self, rois: Tensor, strong: SampleList, hull: str, growth_thr: float
+        self,
+        rois: Tensor,
+        strong: SampleList,
+        hull: str,
+        growth_thr: float,
+        figures: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The student's RoIs in the weak views, see :func:`teacher_rois`.
 
@@ -51,10 +56,11 @@ class WeakViews(Findings):
             strong: their data samples.
             hull: see :func:`teacher_rois`.
             growth_thr: see :func:`teacher_rois`.
+            figures: see :func:`teacher_rois`.
         """
         if self.mixed is not None:
             rois, strong = self.mixed.views_of(rois), self.mixed.views
-        return teacher_rois(rois, self.samples, strong, hull, growth_thr)
+        return teacher_rois(rois, self.samples, strong, hull, growth_thr, figures)
 
 
 def teacher_rois(
@@ -63,6 +69,7 @@ def teacher_rois(
     strong: SampleList,
     hull: str = "corners",
     growth_thr: float = 1.5,
+    figures: bool = True,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """RoIs of the student's views in the teacher's views of the same images.
 
@@ -72,22 +79,25 @@ def teacher_rois(
         strong: data samples of the student's views, in the same image order.
         hull: box around a rotated RoI, see :func:`~ssod_mm.maths.boxes.warp_boxes`.
         growth_thr: hulls that grow by more are counted.
+        figures: whether the figures are wanted.
 
     Returns:
-        (P, 5) in weak-view pixels, clipped, float32; and ``hull_growth``, how many
-        times larger the hulls are than what they enclose, on average, and
+        (P, 5) in weak-view pixels, clipped, float32; and, if wanted, ``hull_growth``,
+        how many times larger the hulls are than what they enclose, on average, and
         ``hull_grown``, the share beyond ``growth_thr``.
     """
     image = rois[:, 0].long()
     boxes = rois[:, 1:].float()
     views = ViewMap(strong, weak, rois.device, hull=hull)
     moved = views.clipped(boxes, image)
-    growth = hull_growth(boxes, views.matrices[image], hull)
-    counted = box_areas(boxes) >= _MIN_AREA_PX
-    stats = {
-        "hull_growth": masked_mean(growth, counted),
-        "hull_grown": masked_mean(growth > growth_thr, counted),
-    }
+    stats = {}
+    if figures:
+        growth = hull_growth(boxes, views.matrices[image], hull)
+        counted = box_areas(boxes) >= _MIN_AREA_PX
+        stats = {
+            "hull_growth": masked_mean(growth, counted),
+            "hull_grown": masked_mean(growth > growth_thr, counted),
+        }
     return torch.cat([rois[:, :1].float(), moved], dim=1), stats
 
 

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 
 from ssod_mm.engine.guard_hook import NonFiniteTrainingError
 from ssod_mm.engine.loss_hook import LossInfoHook
+from ssod_mm.engine.telemetry_hooks import PseudoLabelLogHook
 from tests.engine.test_guard import ToyTeacherStudent, finite, run, saved
 
 
@@ -77,6 +78,28 @@ def test_log_and_history_are_those_of_losses_that_are_fetched_at_once(tmp_path):
     histories = [hub["log_scalars"]["train/loss"].data[0].tolist() for hub in hubs]
     assert histories[0] == histories[1]
     assert len(histories[0]) == 4
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_figures_are_computed_where_they_are_read(tmp_path, late):
+    class Asked(ToyTeacherStudent):
+        wants_figures = True
+
+        def __init__(self):
+            super().__init__()
+            self.asked = []
+
+        def forward(self, inputs, data_samples=None, mode="tensor"):
+            self.asked.append(self.wants_figures)
+            return super().forward(inputs, data_samples, mode)
+
+    model = Asked()
+    late_run(tmp_path / "read", late, model=model)
+    # Saved at 2, 4, 6; logged at 2, 3, 6; ends at 7.
+    assert model.asked == [False, True, True, True, False, True, True]
+    model, averaging = Asked(), PseudoLabelLogHook(keys=["figure"])
+    late_run(tmp_path / "averaged", late, model=model, hooks=[averaging])
+    assert all(model.asked)
 
 
 def test_nan_stops_a_run_one_iteration_late_and_is_never_saved(tmp_path):

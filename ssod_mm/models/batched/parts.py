@@ -70,7 +70,7 @@ def _in_parts(heads: Sequence[nn.Module], parts: tuple[int, ...]) -> Iterator[No
         yield
     finally:
         for head in heads:
-            head.parts = None
+            del head.parts
 
 
 def losses_of_parts(

@@ -262,6 +262,7 @@ def anchor_losses(
     samples: SampleList,
     candidates: Clusters,
     stage: DenseStage,
+    figures: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The student's losses on its own anchors, see :func:`anchor_targets`.
 
@@ -272,6 +273,7 @@ def anchor_losses(
         samples: data samples of the strong views.
         candidates: the teacher's clusters, mapped to the strong views.
         stage: settings.
+        figures: whether statistics are wanted.
 
     Returns:
         See :func:`cluster_losses`.
@@ -285,7 +287,7 @@ def anchor_losses(
         return box_losses(head, anchors_R4[rows], outputs_RC[rows], boxes)
 
     losses, stats = cluster_losses(
-        logits, box_loss, targets, stage, focal_parameters(head)
+        logits, box_loss, targets, stage, focal_parameters(head), figures=figures
     )
     scale = getattr(head.loss_cls, "loss_weight", 1.0)
     losses["cls"] = losses["cls"] * scale

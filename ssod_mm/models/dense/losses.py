@@ -127,6 +127,7 @@ def cluster_losses(
     stage: DenseStage,
     focal: tuple[float, float],
     class_weights_C: Tensor | None = None,
+    figures: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Losses of one stage (equation 6), and statistics for the log.
 
@@ -140,10 +141,11 @@ def cluster_losses(
         stage: settings.
         focal: gamma and alpha of the classification loss.
         class_weights_C: factors on the losses of foreground candidates by class.
+        figures: whether statistics are wanted.
 
     Returns:
         ``cls``, ``reg`` and ``rank``, each a scalar in the graph of ``logits_RC``; and
-        ``clusters``, ``cluster_size`` and ``rank_agreement``.
+        ``clusters``, ``cluster_size`` and ``rank_agreement``, if wanted.
     """
     logits_RC = logits_RC.float()
     sizes_K = cluster_sizes(targets.clusters, targets.num_clusters)
@@ -184,6 +186,8 @@ def cluster_losses(
     losses["rank"] = stage.rank_weight * mean_over_clusters(
         divergence_K, sizes_K, num_clusters
     )
+    if not figures:
+        return losses, {}
     num_real = (sizes_K > 0).sum().clamp(min=1)
     stats = {
         "clusters": (sizes_K > 0).sum().float(),

@@ -185,6 +185,7 @@ def rcnn_losses(
     num_images: int,
     stage: DenseStage,
     class_weights_C: Tensor | None = None,
+    figures: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The student's losses on the teacher's proposals, from one pass of its head.
 
@@ -198,6 +199,7 @@ def rcnn_losses(
         num_images: images of the batch.
         stage: settings.
         class_weights_C: see :func:`cluster_losses`.
+        figures: whether statistics are wanted.
 
     Returns:
         See :func:`cluster_losses`; the statistics also have those of
@@ -207,8 +209,10 @@ def rcnn_losses(
     images = guidance.proposal_images
     rois = torch.cat([images[:, None].to(proposals), proposals], dim=1)
     targets = student_targets(guidance, stage)
-    pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
-    shares = assignment_shares(guidance, targets, pos_iou_thr)
+    shares = {}
+    if figures:
+        pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
+        shares = assignment_shares(guidance, targets, pos_iou_thr)
     if stage.max_background is not None:
         targets, used = sampled_background(
             targets, images, num_images, stage.max_background
@@ -234,6 +238,7 @@ def rcnn_losses(
         stage,
         focal_parameters(head),
         class_weights_C,
+        figures,
     )
     losses["cls"] = losses["cls"] * head.loss_cls.loss_weight
     losses["reg"] = losses["reg"] + predicted.sum() * 0.0

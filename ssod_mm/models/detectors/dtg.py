@@ -246,11 +246,15 @@ class DenseGuidanceTeacher(MeanTeacher):
                 len(samples),
                 stage,
                 self.class_weights,
+                self.wants_figures,
             )
         else:
             head = anchor_head(self.student)
-            losses, figures = anchor_losses(head, *maps, samples, clusters, stage)
-        figures["clusters"] = figures["clusters"] / len(samples)
+            losses, figures = anchor_losses(
+                head, *maps, samples, clusters, stage, self.wants_figures
+            )
+        if figures:
+            figures["clusters"] = figures["clusters"] / len(samples)
         return GuidedLosses(
             {_NAMES[name][key]: value for key, value in losses.items()},
             len(clusters),

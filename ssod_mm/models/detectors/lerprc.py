@@ -214,6 +214,8 @@ class LerPrcTeacher(MeanTeacher):
         quality = assigned_quality(guidance, candidates)
         used = quality if settings.quality else torch.ones_like(quality)
         weights = settings.gain * ler_weights(used, foreground, settings.reg_norm)
+        if not self.wants_figures:
+            return weights, {}
         return weights, {"ler_quality": masked_mean(quality, foreground)}
 
     @torch.no_grad()
@@ -224,7 +226,10 @@ class LerPrcTeacher(MeanTeacher):
         settings, foreground = self.prc, candidates.foreground
         hull = settings.box_hull or self.settings.box_hull
         weak: WeakViews = guidance.extra
-        rois, figures = weak.rois(candidates.rois, samples, hull, settings.growth_thr)
+        wanted = self.wants_figures
+        rois, figures = weak.rois(
+            candidates.rois, samples, hull, settings.growth_thr, wanted
+        )
         probs, bbox_pred = rescore(
             self.teacher.roi_head, candidates.stage, weak.features, rois
         )
@@ -234,11 +239,9 @@ class LerPrcTeacher(MeanTeacher):
         of_fg = settings.gain * of_fg
         of_bg = background_reliability(probs, head.num_classes)
         weights = prc_weights(of_fg, of_bg, foreground, settings.cls_norm)
-        figures = {
-            "fg_reliability": masked_mean(of_fg, foreground),
-            "bg_reliability": masked_mean(of_bg, ~foreground),
-            **figures,
-        }
+        if wanted:
+            figures["fg_reliability"] = masked_mean(of_fg, foreground)
+            figures["bg_reliability"] = masked_mean(of_bg, ~foreground)
         return weights, {f"prc_{name}": value for name, value in figures.items()}
 
 

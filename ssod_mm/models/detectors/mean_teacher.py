@@ -91,6 +91,8 @@ class MeanTeacher(SemiBaseDetector):
         last_step: the latest :class:`TeachingStep`, for hooks; None in burn-in.
         keeps_images: whether ``last_step`` keeps the images of the next iteration;
             whoever draws them sets it before each one.
+        wants_figures: whether losses come with figures that take many operations;
+            ``LossInfoHook`` says so before each iteration, true where it is logged.
     """
 
     groups_by_size = True
@@ -137,6 +139,7 @@ class MeanTeacher(SemiBaseDetector):
         self.iteration = 0
         self.last_step: TeachingStep | None = None
         self.keeps_images = False
+        self.wants_figures = True
         self._halves: Halves | None = None
         self._stream: SideStream | None = None
         self.needs_whole_batches = averages_over_processes(self.student)
