@@ -22,6 +22,8 @@ model = dict(
     semi_train_cfg=dict(
         score_thr=0.6,
         ignore_thr=0.2,
+        # Boxes around rotated boxes are too large, and here they are taught.
+        box_hull="ellipse",
         unsup_loss_weights=dict(loss_bbox=0.25, loss_dfl=0.25),
     ),
 )
