@@ -17,6 +17,7 @@ _smooth_l1 = {
     "model.roi_head.bbox_head.loss_bbox.beta": 1.0,
 }
 _plain = "supervised/supervised_faster-rcnn_mnv2_folder.py"
+_gfl = "supervised/supervised_gfl_mnv2_folder.py"
 
 # Smooth L1, to compare a Gaussian head with, and methods joined as in no paper.
 methods = dict(
@@ -35,6 +36,13 @@ methods = dict(
         label="LER and PRC by interval certainty",
         config="lerprc/lerprc_faster-rcnn-interval_mnv2_folder.py",
     ),
+    # Another detector, one-stage, and what the methods give on it.
+    supervised_gfl=dict(label="supervised, GFL", config=_gfl, teacher=_gfl),
+    mean_teacher_gfl=dict(
+        label="mean teacher, GFL", config="mean_teacher/mean_teacher_gfl_mnv2_folder.py"
+    ),
+    lerprc_gfl=dict(label="LER, GFL", config="lerprc/lerprc_gfl_mnv2_folder.py"),
+    dtg_gfl=dict(label="DTG, GFL", config="dtg/dtg_gfl_mnv2_folder.py"),
     dtg_interval=dict(
         label="DTG, boxes kept by p times interval certainty",
         config="dtg/dtg_faster-rcnn-interval_mnv2_folder.py",
@@ -66,13 +74,12 @@ overrides = dict(
         model__semi_train_cfg__unsup_loss_weights__loss_bbox_seg=1.0,
         model__semi_train_cfg__unsup_loss_weights__loss_bbox_reg=1.0,
     ),
-    # The teacher follows the student.
-    ema=_certainty(
-        default_hooks__teacher__teacher="ema",
-        default_hooks__teacher__momentum=0.99,
-        default_hooks__checkpoint__save_best="teacher/coco/bbox_mAP",
-        val_cfg__models=["teacher", "student"],
-        model__semi_test_cfg__predict_on="teacher",
+    # The teacher rests after the first phase, as in the paper.
+    frozen=_certainty(
+        default_hooks__teacher__teacher="frozen",
+        default_hooks__checkpoint__save_best="student/coco/bbox_mAP",
+        val_cfg__models=["student"],
+        model__semi_test_cfg__predict_on="student",
     ),
     no_dt=_certainty(model__class_balance__g1=0.0),
     no_re=_certainty(model__class_balance__g2=0.0),

@@ -15,15 +15,14 @@ methods = dict(
     )
 )
 overrides = dict(
-    # The teacher follows the student.
-    ema=dict(
+    # The teacher rests after the first phase, as in the paper.
+    frozen=dict(
         of="certainty",
         options={
-            "default_hooks.teacher.teacher": "ema",
-            "default_hooks.teacher.momentum": 0.99,
-            "default_hooks.checkpoint.save_best": "teacher/coco/bbox_mAP",
-            "val_cfg.models": ["teacher", "student"],
-            "model.semi_test_cfg.predict_on": "teacher",
+            "default_hooks.teacher.teacher": "frozen",
+            "default_hooks.checkpoint.save_best": "student/coco/bbox_mAP",
+            "val_cfg.models": ["student"],
+            "model.semi_test_cfg.predict_on": "student",
         },
     ),
     no_ler=dict(of="lerprc", options={"model.ler": None}),

@@ -3,8 +3,8 @@
 Command: python tools/train.py
          certainty/certainty_faster-rcnn_mnv2_folder.py
          --cfg-options data_root=DATA pretrained=WEIGHTS
-One run trains both phases: the burn-in trains the teacher, which is frozen at its end.
-To train them apart, with a first phase of any length, use tools/train_phases.py.
+One run trains both phases. To train them apart, with a first phase of any length, use
+tools/train_phases.py.
 """
 
 _base_ = [
@@ -25,7 +25,6 @@ model = dict(
             loss_rpn_bbox=0.0, loss_bbox_seg=0.0, loss_bbox_reg=0.0
         ),
     ),
-    semi_test_cfg=dict(predict_on="student"),
     # Of few labels most detections are doubtful; counted, they would push all weights
     # up, and so does an average by count where p * v is small.
     class_balance=dict(
@@ -37,11 +36,7 @@ model = dict(
         average="evidence",
     ),
 )
-# The frozen teacher does not change: only the student is worth a look.
-val_cfg = dict(models=["student"])
-default_hooks = dict(
-    checkpoint=dict(save_best="student/coco/bbox_mAP"),
-    teacher=dict(_delete_=True, type="MeanTeacherEMAHook", teacher="frozen"),
-    class_balance=dict(type="ClassBalanceLogHook"),
-)
+# The teacher is a mean teacher, the variant that the paper names: one that is frozen
+# after a short first phase on few images holds the student back.
+default_hooks = dict(class_balance=dict(type="ClassBalanceLogHook"))
 train_dataloader = dict(dataset=dict(datasets=[_base_.labelled, _base_.unlabelled]))

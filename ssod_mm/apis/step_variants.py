@@ -15,6 +15,7 @@ from ssod_mm.apis import profile
 from ssod_mm.apis.synthetic_steps import calibrate
 from ssod_mm.engine.loss_hook import LossInfoHook
 from ssod_mm.engine.speed import FastRunner
+from ssod_mm.errors import UserError
 
 VARIANTS = ("method", "mean_teacher", "semi_base", "soft_teacher", "against")
 FRAME_KEYS = ("detector", "data_preprocessor", "semi_train_cfg", "semi_test_cfg")
@@ -44,6 +45,13 @@ def variant_config(model: ConfigDict, variant: str) -> ConfigDict:
     if variant == "semi_base":
         cfg.type, cfg.semi_train_cfg = "SemiBaseDetector", ConfigDict(shared)
     elif variant == "soft_teacher":
+        head = cfg.detector.get("roi_head", {}).get("bbox_head")
+        if isinstance(head, dict) and head["type"] == "IntervalBBoxHead":
+            raise UserError(
+                "mmdet's SoftTeacher reads a box loss that IntervalBBoxHead does not "
+                "have: leave soft_teacher out of --variants, or take a config with a "
+                "plain head (certainty_faster-rcnn-plain_*)."
+            )
         cfg.type = "SoftTeacher"
         cfg.semi_train_cfg = ConfigDict(
             shared,

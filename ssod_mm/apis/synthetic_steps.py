@@ -112,8 +112,9 @@ def _view(rng: np.random.Generator, size: Sequence[int], branch: str) -> dict:
 def calibrate(model: nn.Module, batch: dict, boxes: float) -> float:
     """Let an untrained two-stage teacher give about so many pseudo labels an image.
 
-    Batch norm gets the statistics of the batch, logits a spread like trained ones, and
-    the background's, or all classes' for a sigmoid, a bias that is found by bisection.
+    Batch norm gets the statistics of the batch, logits a spread like trained ones; one
+    anchor in 500 of an RPN with sigmoid stays above one half. The background's logit of
+    the box head, or all classes' for a sigmoid, gets a bias found by bisection.
     The student becomes equal to the teacher.
 
     Args:
@@ -144,6 +145,9 @@ def calibrate(model: nn.Module, batch: dict, boxes: float) -> float:
     rpn, head = teacher.rpn_head, teacher.roi_head.bbox_head
     maps = teacher.extract_feat(images)
     _spread(rpn.rpn_cls, torch.cat([m.flatten() for m in rpn(maps)[0]]), 2.0)
+    if rpn.use_sigmoid_cls:
+        logits = torch.cat([m.flatten() for m in rpn(maps)[0]])
+        rpn.rpn_cls.bias -= logits.topk(1 + len(logits) // 500).values[-1]
     _spread(rpn.rpn_reg, torch.cat([m.flatten() for m in rpn(maps)[1]]), 0.15)
     seen: list[Tensor] = []
     handle = head.fc_cls.register_forward_hook(lambda *call: seen.append(call[2]))

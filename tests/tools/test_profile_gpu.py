@@ -22,6 +22,16 @@ def test_rows_name_configs_that_exist():
     assert len({row.name for row in rows}) == len(rows) > 10
     for row in rows:
         assert find_config(row.config).is_file()
+        command = row.command(TOOLS)
+        has_intervals = row.method == "certainty"
+        assert ("soft_teacher" in command) != has_intervals
+
+
+def test_rows_without_soft_teacher_have_no_ratio():
+    table = runpy.run_path(str(TOOLS / "profile_gpu.py"))["table"]
+    found = dict(floor_ms=40.0, variants={"method": figures(50.0)})
+    line = next(row for row in table({"row": found}).splitlines() if "method" in row)
+    assert line.split("|")[-2].strip() == ""
 
 
 def test_failed_and_late_rows_are_named(tmp_path, monkeypatch, capsys):

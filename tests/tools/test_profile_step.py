@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from torch import nn
 
 from ssod_mm.apis.profile import phases_of, profiled
 from ssod_mm.apis.profile_report import quartiles
 from ssod_mm.apis.step_costs import CountedOperations, Phases
+from ssod_mm.apis.step_variants import variant_config
+from ssod_mm.apis.synthetic_steps import calibrate
 from ssod_mm.cli.lookup import load_config
 from ssod_mm.cli.resolve import resolve_config
+from ssod_mm.errors import UserError
 from tests.config_runs import make_layouts, shrink
 from tests.models.builders import batch, build_mean_teacher, total
 from tests.tools.semi_checkpoints import call_tool
@@ -162,3 +167,23 @@ def test_model_is_left_as_it_was(mmdet_scope):
 def test_a_single_round_has_no_quartiles():
     assert quartiles([1.25]) == "1.250"
     assert quartiles([1.0, 2.0, 3.0]) == "2.000 [1.000, 3.000]"
+
+
+def test_an_untrained_rpn_is_sure_of_few_anchors(mmdet_scope):
+    model = build_mean_teacher()
+    inputs, samples = batch(num_unsup=2)
+    data = dict(inputs=inputs, data_samples=samples)
+    preprocessor = type(model.data_preprocessor)
+    with patch.object(preprocessor, "forward", lambda _self, data, _training: data):
+        assert calibrate(model, data, boxes=3) > 0
+    maps = model.student.rpn_head(model.student.extract_feat(inputs["unsup_teacher"]))
+    logits = torch.cat([level.flatten() for level in maps[0]])
+    few = len(logits) // 500
+    assert 0 < few <= (logits > 0).sum() <= few + 1  # the next one lies at the border
+
+
+def test_soft_teacher_cannot_train_intervals():
+    heads = dict(bbox_head=dict(type="IntervalBBoxHead"))
+    model = ConfigDict(detector=dict(roi_head=heads), semi_train_cfg={})
+    with pytest.raises(UserError, match="leave soft_teacher out of --variants"):
+        variant_config(model, "soft_teacher")

@@ -170,8 +170,9 @@ def joint_nms(
         iou_thr,
     )
     image_K = keep // size
-    place_KB = (image_K[:, None] == image_B).cumsum(0)
-    place_K = place_KB.gather(1, image_K[:, None])[:, 0] - 1
+    # Along the last dimension: along another CUDA sums up far more slowly.
+    place_BK = (image_K == image_B[:, None]).cumsum(1)
+    place_K = place_BK.gather(0, image_K[None])[0] - 1
     place_K = place_K.clamp(max=limit)
     rows = keep.new_zeros((images, limit + 1))
     real = torch.zeros_like(rows, dtype=torch.bool)
@@ -236,10 +237,10 @@ def detections_nms(
         iou_thr = cfg.nms["iou_threshold"]
         keep_K = nms_in_cells(boxes_N4, scores_N, cells_N, num_cells, iou_thr)
         images_K = images_N[keep_K]
-        of_image_KB = images_K[:, None] == numbers_B
-        place_K = of_image_KB.cumsum(0).gather(1, images_K[:, None])[:, 0]
+        of_image_BK = images_K == numbers_B[:, None]
+        place_K = of_image_BK.cumsum(1).gather(0, images_K[None])[0]
         images_K = torch.where(place_K <= limit, images_K, num_images)
-        counts = of_image_KB.sum(0).clamp(max=limit).tolist()
+        counts = of_image_BK.sum(1).clamp(max=limit).tolist()
         return keep_K[images_K.argsort(stable=True)[: sum(counts)]], counts
     sizes = (images_N[:, None] == numbers_B).sum(0).tolist()
     keeps, start = [], 0
