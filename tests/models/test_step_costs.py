@@ -8,13 +8,11 @@ what was counted, so that a later change cannot lose unseen what batched heads g
 from __future__ import annotations
 
 from contextlib import nullcontext
-from unittest.mock import patch
 
 import pytest
 import torch
 
 from ssod_mm.apis.step_costs import CountedOperations, Phases
-from ssod_mm.models.batched import proposals
 from tests.golden.steps import CASES, _batch
 from tests.models.builders import total
 
@@ -25,11 +23,10 @@ def costs(method: str) -> Phases:
     """Costs of the losses of one step and of their gradients, NMS as on a GPU."""
     model, phases = CASES[method]["plain"](), Phases()
     model.wants_figures = False  # as in iterations that are not logged
-    with patch.object(proposals, "in_one_call", lambda _boxes: True):
-        for watch in (nullcontext(), CountedOperations(phases)):
-            with watch:
-                losses = model.loss(*_batch(0))
-                total(losses).backward()
+    for watch in (nullcontext(), CountedOperations(phases)):
+        with watch:
+            losses = model.loss(*_batch(0))
+            total(losses).backward()
     return phases
 
 
