@@ -85,16 +85,20 @@ def nms_clusters(
     owner_N = torch.full_like(groups_N, -1)
     by_score = scores_N.argsort(descending=True, stable=True)
     order = by_score[groups_N[by_score].argsort(stable=True)]
-    undecided = order[scores_N[order] >= score_thr]
+    undecided, num_kept = order[scores_N[order] >= score_thr], 0
     while len(undecided):
         group, place = _places(groups_N[undecided])
-        kept_GS = _kept_of_first(boxes, undecided, group, place, iou_thr, max_pairs)
+        kept_GS, number = _kept_of_first(
+            boxes, undecided, group, place, iou_thr, max_pairs
+        )
+        num_kept += number
         claimed = _first_claim(boxes, undecided, group, kept_GS, iou_thr, max_pairs)
         owner_N[undecided] = claimed
         # A box without area claims nothing, not even itself.
         owner_N = _filled(owner_N, kept_GS, kept_GS, kept_GS >= 0)
         undecided = undecided[owner_N[undecided] < 0]
-    kept_K = by_score[owner_N[by_score] == by_score]
+    is_other = (owner_N[by_score] != by_score).byte()
+    kept_K = by_score[is_other.argsort(stable=True)[:num_kept]]
     number_N = torch.full_like(groups_N, -1)
     number_N[kept_K] = torch.arange(len(kept_K), device=kept_K.device)
     cluster_N = torch.where(owner_N >= 0, number_N[owner_N.clamp(min=0)], -1)
@@ -126,8 +130,8 @@ def _kept_of_first(
     place: Tensor,
     iou_thr: float,
     max_pairs: int,
-) -> Tensor:
-    """Kept boxes (G, K') among the first of each group, padded with -1."""
+) -> tuple[Tensor, int]:
+    """Kept boxes (G, K') among the first of each group, padded with -1; how many."""
     last_group, last_place = torch.stack([group[-1], place.max()]).tolist()
     num_groups = last_group + 1
     size = min(BLOCK, last_place + 1, max(1, math.isqrt(max_pairs // num_groups)))
@@ -138,22 +142,27 @@ def _kept_of_first(
         place < size,
     ).view(num_groups, size)
     kept_GS = slots_GS >= 0
+    most = number = 0
     rows = max(1, max_pairs // size**2)
     for part in range(0, num_groups, rows):  # a single part, but for very many groups
         piece = slice(part, part + rows)
-        kept_GS[piece] = _greedy(
+        kept_GS[piece], most_of_piece, number_of_piece = _greedy(
             boxes[slots_GS[piece].clamp(min=0)], kept_GS[piece], iou_thr
         )
-    most = int(kept_GS.sum(1).max())
+        most, number = max(most, most_of_piece), number + number_of_piece
     rank_GS = kept_GS.cumsum(1) - 1
     first_G1 = torch.arange(num_groups, device=group.device)[:, None] * most
     compact = slots_GS.new_full((num_groups * most,), -1)
     compact = _filled(compact, first_G1 + rank_GS, slots_GS, kept_GS)
-    return compact.view(num_groups, most)
+    return compact.view(num_groups, most), number
 
 
-def _greedy(boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float) -> Tensor:
+def _greedy(
+    boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float
+) -> tuple[Tensor, int, int]:
     """Greedy NMS of sorted boxes as the fixed point of "no kept box before suppresses".
+
+    Also the largest number of kept boxes in a group, and their number in all.
 
     The relation only points forward, so the fixed point is unique and equals the
     sequential result; it is reached after as many steps as the longest chain has.
@@ -164,9 +173,12 @@ def _greedy(boxes_GS4: Tensor, real_GS: Tensor, iou_thr: float) -> Tensor:
     while True:
         for _ in range(_STEPS):
             before = kept
-            kept = real_GS & ~(suppresses & kept[:, :, None]).any(1)
-        if torch.equal(before, kept):
-            return kept
+            kept = real_GS > (suppresses & kept[:, :, None]).any(1)
+        counts_G, changed = kept.sum(1), (before != kept).sum()
+        numbers = torch.stack([changed, counts_G.max(), counts_G.sum()])
+        num_changed, most, number = numbers.tolist()
+        if not num_changed:
+            return kept, most, number
 
 
 def _first_claim(

@@ -35,7 +35,7 @@ BOUNDS = {
     "mean_teacher": (1545, 12),
     "certainty": (1700, 12),
     "lerprc": (1755, 13),
-    "dtg": (3060, 38),
+    "dtg": (3045, 32),
 }
 
 

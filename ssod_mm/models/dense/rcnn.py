@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.structures import SampleList
@@ -92,7 +94,10 @@ def teacher_clusters(
     """
     head = roi_head.bbox_head
     rois = bbox2roi(proposals)
-    boxes_PC4, probs_PC, quality_PC = decoded_rois(roi_head, features, rois, samples)
+    counts = [len(boxes) for boxes in proposals]
+    boxes_PC4, probs_PC, quality_PC = decoded_rois(
+        roi_head, features, rois, samples, counts
+    )
     taus_C, floors_C = class_floors(stage, head.num_classes, taus_C, probs_PC)
     rows, labels = (probs_PC >= floors_C).nonzero(as_tuple=True)
     scores, boxes = probs_PC[rows, labels], boxes_PC4[rows, labels]
@@ -118,7 +123,11 @@ def teacher_clusters(
 
 
 def decoded_rois(
-    roi_head: StandardRoIHead, features: Features, rois: Tensor, samples: SampleList
+    roi_head: StandardRoIHead,
+    features: Features,
+    rois: Tensor,
+    samples: SampleList,
+    counts: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """What an RoI head predicts for RoIs, before NMS, in float32.
 
@@ -127,6 +136,7 @@ def decoded_rois(
         features: feature maps of the images.
         rois: (P, 5), image index and xyxy; by image.
         samples: data samples of the images.
+        counts: RoIs of each image, where they are known.
 
     Returns:
         Boxes (P, C, 4), class probabilities (P, C) and, where the box head knows them,
@@ -140,8 +150,9 @@ def decoded_rois(
         boxes = rois.new_zeros(0, num_classes, 4)
         return boxes, probs, probs if known else None
     out = roi_head._bbox_forward(features, rois)
-    numbers = torch.arange(len(samples), device=rois.device)
-    counts = (rois[:, 0] == numbers[:, None]).sum(1).tolist()
+    if counts is None:
+        numbers = torch.arange(len(samples), device=rois.device)
+        counts = (rois[:, 0] == numbers[:, None]).sum(1).tolist()
     raw = head.predict_by_feat(
         rois=rois.split(counts),
         cls_scores=out["cls_score"].float().split(counts),
