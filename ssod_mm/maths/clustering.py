@@ -18,8 +18,10 @@ from torch import Tensor
 from ssod_mm.errors import UserError
 
 # Boxes per group that one round of the search for kept boxes looks at. The best of
-# them suppress most of the others, so that a round costs S^2, not N^2.
+# them suppress most of the others, so that a round costs S^2, not N^2. On CUDA a round
+# costs waits rather than arithmetic.
 BLOCK = 128
+CUDA_BLOCK = 512
 # Steps of the search between two looks at whether it has ended: a look makes the host
 # wait for the device, a step is a handful of small operations.
 _STEPS = 6
@@ -57,8 +59,8 @@ def nms_clusters(
 
     Equal scores are taken in the order of the input, as a stable sort gives it; mmcv's
     NMS leaves their order open and otherwise keeps the same boxes. All groups are
-    treated at once: a round finds the kept boxes among the best ``BLOCK`` undecided
-    ones of each group, and these claim whatever they suppress in the whole group.
+    treated at once: a round finds the kept boxes among the best undecided ones
+    of each group (``BLOCK``), and these claim whatever they suppress in the whole group.
 
     Reference:
         DTG-SSOD, section 3.2, "Inverse NMS Clustering".
@@ -134,7 +136,8 @@ def _kept_of_first(
     """Kept boxes (G, K') among the first of each group, padded with -1; how many."""
     last_group, last_place = torch.stack([group[-1], place.max()]).tolist()
     num_groups = last_group + 1
-    size = min(BLOCK, last_place + 1, max(1, math.isqrt(max_pairs // num_groups)))
+    most_slots = CUDA_BLOCK if boxes.is_cuda else BLOCK
+    size = min(most_slots, last_place + 1, max(1, math.isqrt(max_pairs // num_groups)))
     slots_GS = _filled(
         undecided.new_full((num_groups * size,), -1),
         group * size + place,

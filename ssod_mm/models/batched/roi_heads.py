@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmdet.models import roi_heads
@@ -17,10 +18,18 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
-from ssod_mm.models.batched.padding import PaddedBoxes, padded_boxes, padded_ignored
+from ssod_mm.models.batched import proposals
+from ssod_mm.models.batched.padding import (
+    PaddedBoxes,
+    constant,
+    padded_boxes,
+    padded_ignored,
+)
 from ssod_mm.models.batched.parts import ROI_PARTS
 from ssod_mm.models.batched.proposals import PaddedProposals
 from ssod_mm.models.batched.rules import assign_rule, sample_rule
+
+_NO_OBJECT = -1e4  # a logit that float16 can hold
 
 
 @dataclass(frozen=True)
@@ -202,6 +211,56 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
             sampling_results=sampling,
             rcnn_train_cfg=self.train_cfg,
         )["loss_bbox"]
+
+    def predict_bbox(
+        self,
+        x: Sequence[Tensor],
+        batch_img_metas: Sequence[dict],
+        rpn_results_list: Sequence[InstanceData],
+        rcnn_test_cfg: Any,
+        rescale: bool = False,
+    ) -> list[InstanceData]:
+        """Detections of each image, see mmdet's method.
+
+        On CUDA the head sees as many RoIs of each image, some of which may stand for
+        nothing, so that the host need not wait for the numbers of proposals.
+
+        Args:
+            x: feature maps.
+            batch_img_metas: meta information of each image.
+            rpn_results_list: proposals of each image, padded ones or mmdet's list.
+            rcnn_test_cfg: config of the detections; None gives the raw candidates.
+            rescale: whether boxes are wanted in the original images.
+        """
+        given, head = rpn_results_list, self.bbox_head
+        padded = isinstance(given, PaddedProposals) and head.with_reg
+        if (
+            not padded
+            or not proposals.in_one_call(given.boxes)
+            or rcnn_test_cfg is None
+            or rcnn_test_cfg.score_thr < 0
+        ):
+            return super().predict_bbox(
+                x, batch_img_metas, given, rcnn_test_cfg, rescale
+            )
+        num_images, size = given.real.shape
+        images = torch.arange(num_images, device=given.boxes.device)
+        images = images.repeat_interleave(size)[:, None].to(given.boxes)
+        rois = torch.cat([images, given.boxes.flatten(0, 1)], dim=1)
+        outputs = self._bbox_forward(x, rois)
+        logits = outputs["cls_score"]
+        no_class = [_NO_OBJECT] * head.num_classes
+        no_class += [0.0] * (logits.shape[1] - head.num_classes)
+        nothing = constant(tuple(no_class), logits.device, logits.dtype)
+        logits = torch.where(given.real.flatten()[:, None], logits, nothing)
+        return head.predict_by_feat(
+            rois=rois.split(size),
+            cls_scores=logits.split(size),
+            bbox_preds=outputs["bbox_pred"].split(size),
+            batch_img_metas=batch_img_metas,
+            rcnn_test_cfg=rcnn_test_cfg,
+            rescale=rescale,
+        )
 
     @torch.no_grad()
     def sample(
