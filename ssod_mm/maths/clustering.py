@@ -59,8 +59,8 @@ def nms_clusters(
 
     Equal scores are taken in the order of the input, as a stable sort gives it; mmcv's
     NMS leaves their order open and otherwise keeps the same boxes. All groups are
-    treated at once: a round finds the kept boxes among the best undecided ones
-    of each group (``BLOCK``), and these claim whatever they suppress in the whole group.
+    treated at once: a round finds the kept boxes among the best undecided ones of each
+    group (``BLOCK``), and these claim whatever they suppress in the whole group.
 
     Reference:
         DTG-SSOD, section 3.2, "Inverse NMS Clustering".
