@@ -18,8 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 Step = Callable[[], None]
 _PACKAGES = ("ssod_mm", "mmdet", "mmcv", "mmengine")
 # What reads numbers that lie on the host, with CUDA too: counters of steps and sizes of
-# images.
-_ON_THE_HOST = ("/torch/optim/", "/mmengine/model/utils.py")
+# images. mmdet's focal loss reads labels on a CPU alone.
+_ON_THE_HOST = (
+    *("/torch/optim/", "/mmengine/model/utils.py"),
+    "/mmdet/models/losses/focal_loss.py",
+)
 # Operations whose result a GPU's host must have before it can go on.
 _WAITS = {
     *("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim"),

@@ -35,7 +35,7 @@ BOUNDS = {
     "mean_teacher": (1535, 11),
     "certainty": (1690, 11),
     "lerprc": (1755, 12),
-    "dtg": (3045, 32),
+    "dtg": (3045, 30),
 }
 
 
