@@ -32,10 +32,10 @@ def costs(method: str) -> Phases:
 
 # Method -> bounds on operations and waits.
 BOUNDS = {
-    "mean_teacher": (1535, 11),
-    "certainty": (1690, 11),
-    "lerprc": (1755, 12),
-    "dtg": (3045, 30),
+    "mean_teacher": (1510, 11),
+    "certainty": (1660, 11),
+    "lerprc": (1730, 12),
+    "dtg": (3020, 30),
 }
 
 

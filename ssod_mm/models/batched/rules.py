@@ -107,10 +107,11 @@ def box_loss(
     reduction = reduction_override or loss.reduction
     given = dict(reduction=reduction, avg_factor=avg_factor)
     if type(loss) is L1Loss:
-        return loss.loss_weight * l1_loss(pred, target, weight, **given)
-    assert type(loss) is SmoothL1Loss
-    value = smooth_l1_loss(pred, target, weight, beta=loss.beta, **given)
-    return loss.loss_weight * value
+        value = l1_loss(pred, target, weight, **given)
+    else:
+        assert type(loss) is SmoothL1Loss
+        value = smooth_l1_loss(pred, target, weight, beta=loss.beta, **given)
+    return value if loss.loss_weight == 1 else loss.loss_weight * value
 
 
 def has_plain_box_loss(head: nn.Module) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -140,8 +141,20 @@ class SemiTrainConfig(Settings):
             )
         weighted = dict(losses)
         for name, factor in factors.items():
-            weighted.update(reweight_loss_dict({name: losses[name]}, factor))
+            weighted.update(times({name: losses[name]}, factor))
         return weighted
+
+
+def times(losses: Mapping[str, Any], factor: float | Tensor) -> dict[str, Any]:
+    """Losses times a factor; by 1 nothing is computed.
+
+    Args:
+        losses: mmdet's loss dict; what has no "loss" in its name stays.
+        factor: the factor.
+    """
+    if not isinstance(factor, Tensor) and factor == 1:
+        return dict(losses)
+    return reweight_loss_dict(dict(losses), factor)
 
 
 def _is_weight(value: Any) -> bool:
