@@ -55,8 +55,12 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 def ignore_known_warnings() -> None:
-    """Leave out warnings about mmdet's calls of PyTorch that a user cannot change."""
-    warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming")
+    """Leave out warnings about calls inside mmdet, which a user cannot change."""
+    for message in (
+        "torch.meshgrid: in an upcoming",
+        "DeprecationWarning: `num_anchors` is deprecated",  # GFL asks for it
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 class NewsFilter:

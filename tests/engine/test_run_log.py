@@ -122,8 +122,14 @@ def test_what_loading_prints_is_heard_where_nothing_was_checked(
     assert capsys.readouterr().out == said
 
 
-def test_a_warning_about_a_call_of_mmdet_is_left_out():
-    known = "torch.meshgrid: in an upcoming release, it will be required to pass"
+@pytest.mark.parametrize(
+    "known",
+    [
+        "torch.meshgrid: in an upcoming release, it will be required to pass",
+        "DeprecationWarning: `num_anchors` is deprecated, for consistency or also use",
+    ],
+)
+def test_a_warning_about_a_call_of_mmdet_is_left_out(known):
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         ignore_known_warnings()
