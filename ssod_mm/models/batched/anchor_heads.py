@@ -20,7 +20,12 @@ from torch import Tensor
 
 from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
 from ssod_mm.models.anchor_grids import anchor_grid, valid_anchors
-from ssod_mm.models.batched.padding import image_sizes, padded_boxes, padded_ignored
+from ssod_mm.models.batched.padding import (
+    NO_OBJECT,
+    image_sizes,
+    padded_boxes,
+    padded_ignored,
+)
 from ssod_mm.models.batched.parts import means_of_parts, sums_of_parts
 from ssod_mm.models.batched.proposals import PaddedProposals, plain_nms, proposals
 from ssod_mm.models.batched.rules import (
@@ -31,8 +36,6 @@ from ssod_mm.models.batched.rules import (
     sample_rule,
 )
 from ssod_mm.models.size_groups import Features, GroupedFeatures, joined
-
-_NO_OBJECT = -1e4  # a logit that float16 can hold
 
 
 def fits_anchor_head(head: AnchorHead) -> bool:
@@ -88,7 +91,7 @@ class BatchedAnchorHead(AnchorHead):
             return forward(x)
         logits, deltas = zip(*(forward(maps) for maps in x.groups), strict=True)
         return (
-            [joined(maps, x.order, _NO_OBJECT) for maps in zip(*logits, strict=True)],
+            [joined(maps, x.order, NO_OBJECT) for maps in zip(*logits, strict=True)],
             [joined(maps, x.order, 0.0) for maps in zip(*deltas, strict=True)],
         )
 

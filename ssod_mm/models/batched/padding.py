@@ -12,6 +12,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+NO_OBJECT = -1e4
+"""Logit of what is no object, which float16 can hold."""
+
 
 @lru_cache(maxsize=1024)
 def constant(

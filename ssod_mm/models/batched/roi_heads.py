@@ -20,6 +20,7 @@ from torch import Tensor
 from ssod_mm.maths.assignment import assign_max_iou, sample_by_keys
 from ssod_mm.models.batched import proposals
 from ssod_mm.models.batched.padding import (
+    NO_OBJECT,
     PaddedBoxes,
     constant,
     padded_boxes,
@@ -28,8 +29,6 @@ from ssod_mm.models.batched.padding import (
 from ssod_mm.models.batched.parts import ROI_PARTS
 from ssod_mm.models.batched.proposals import PaddedProposals
 from ssod_mm.models.batched.rules import assign_rule, sample_rule
-
-_NO_OBJECT = -1e4  # a logit that float16 can hold
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
         rois = torch.cat([images, given.boxes.flatten(0, 1)], dim=1)
         outputs = self._bbox_forward(x, rois)
         logits = outputs["cls_score"]
-        no_class = [_NO_OBJECT] * head.num_classes
+        no_class = [NO_OBJECT] * head.num_classes
         no_class += [0.0] * (logits.shape[1] - head.num_classes)
         nothing = constant(tuple(no_class), logits.device, logits.dtype)
         logits = torch.where(given.real.flatten()[:, None], logits, nothing)

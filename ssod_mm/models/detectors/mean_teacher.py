@@ -29,7 +29,7 @@ from ssod_mm.models.batched import batch_heads
 from ssod_mm.models.batched.padding import uploaded
 from ssod_mm.models.batched.parts import heads_of_parts
 from ssod_mm.models.class_balance import build_class_balance
-from ssod_mm.models.detectors.semi_settings import SemiTrainConfig, times
+from ssod_mm.models.detectors.semi_settings import SemiTrainConfig, scaled_losses
 from ssod_mm.models.features import (
     BatchFeatures,
     Features,
@@ -217,7 +217,7 @@ class MeanTeacher(SemiBaseDetector):
             )
         if "sup" in features:
             losses = self.supervised_loss(features["sup"], labelled)
-            losses = times(losses, shares["sup"])
+            losses = scaled_losses(losses, shares["sup"])
         self._halves = None
         if taught is not None:
             return {**losses, **taught}
@@ -431,7 +431,7 @@ class MeanTeacher(SemiBaseDetector):
         losses, figures = {}, {}
         factors = weight * self.empty_factors([part.num_targets for part in parts])
         for part, factor in zip(parts, factors, strict=True):
-            losses.update(times(part.losses, factor))
+            losses.update(scaled_losses(part.losses, factor))
             figures.update(part.figures)
         losses = self.settings.weigh_unsup_losses(losses)
         return {**rename_loss_dict("unsup_", losses), **figures}
@@ -448,7 +448,9 @@ class MeanTeacher(SemiBaseDetector):
         Returns:
             Weighted losses.
         """
-        losses = times(self.student_loss(features, samples), self.settings.sup_weight)
+        losses = scaled_losses(
+            self.student_loss(features, samples), self.settings.sup_weight
+        )
         return rename_loss_dict("sup_", losses)
 
     def teacher_guidance(self, inputs: Tensor, samples: SampleList) -> PseudoBoxes:

@@ -141,11 +141,11 @@ class SemiTrainConfig(Settings):
             )
         weighted = dict(losses)
         for name, factor in factors.items():
-            weighted.update(times({name: losses[name]}, factor))
+            weighted.update(scaled_losses({name: losses[name]}, factor))
         return weighted
 
 
-def times(losses: Mapping[str, Any], factor: float | Tensor) -> dict[str, Any]:
+def scaled_losses(losses: Mapping[str, Any], factor: float | Tensor) -> dict[str, Any]:
     """Losses times a factor; by 1 nothing is computed.
 
     Args:

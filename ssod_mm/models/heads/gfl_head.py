@@ -172,7 +172,7 @@ class LocQualityGFLHead(GFLHead):
                 foreground = (labels >= 0) & (labels < self.num_classes)
                 factors = weights[foreground].flatten()
                 for loss in (self.loss_bbox, self.loss_dfl):
-                    weighted.enter_context(times(loss, factors))
+                    weighted.enter_context(with_factors(loss, factors))
             return super().loss_by_feat_single(
                 anchors,
                 cls_score,
@@ -185,7 +185,7 @@ class LocQualityGFLHead(GFLHead):
             )
 
 
-def times(loss: nn.Module, factors: Tensor) -> AbstractContextManager[None]:
+def with_factors(loss: nn.Module, factors: Tensor) -> AbstractContextManager[None]:
     """Let a loss multiply its weights by factors.
 
     Args:
