@@ -1,6 +1,7 @@
 """Train a sweep and show its table.
 
-    run      train what is not finished; the same command again goes on
+    run      train what is not finished; the same command again goes on; with --rungs
+             rows that fall behind are dropped (successive halving)
     status   what is finished, running, waiting, failed
     table    the results so far, as terminal, markdown, latex or csv
     report   one HTML page with tables and charts
@@ -61,6 +62,18 @@ def parse_arguments() -> argparse.Namespace:
         "--slots",
         type=int,
         help="trainings at a time on the CPU (default: the GPUs, or 1 without any)",
+    )
+    parser.add_argument(
+        "--rungs",
+        nargs="+",
+        type=float,
+        default=[],
+        metavar="SHARE",
+        help="shares of the last phase after which only the best rows go on, such as "
+        "0.25 0.5 (default: all rows are trained to the end)",
+    )
+    parser.add_argument(
+        "--keep", type=float, default=0.5, help="share of the rows that goes on"
     )
     parser.add_argument(
         "--retries", type=int, default=2, help="starts after one that got nowhere"
@@ -127,6 +140,8 @@ def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
         for stage in plan.stages.values():
             StageFolder(stage, out).forgive()
     if arguments.slurm:
+        if arguments.rungs:
+            raise UserError("--rungs is not for --slurm: its jobs train to the end")
         settings = slurm_settings(arguments)
         jobs = submit(plan, out, commander, settings, arguments.retries, print)
         print(f"{len(jobs)} jobs submitted; status shows how they get on")
@@ -140,6 +155,8 @@ def run(plan: Plan, out: Path, arguments: argparse.Namespace) -> int:
             arguments.runs_per_gpu,
             arguments.slots,
             arguments.retries,
+            arguments.rungs,
+            arguments.keep,
         )
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoints")

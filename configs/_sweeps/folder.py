@@ -6,7 +6,8 @@ Data:    python tools/make_splits.py --ann DATA/annotations/instances_train.json
          --percent 10 --fold 1
 
 Every row has a first phase on the labelled images and goes on from there for as many
-iterations, with the same labels.
+iterations, with the same labels. A first phase must end before it teaches: where its
+AP still rises, let it have more.
 """
 
 title = "Your own data"
@@ -16,8 +17,9 @@ baseline = "supervised"
 amp = "bf16"
 
 teacher_budget = dict(max_iters=1600)
-# Validation of two models costs as much as 60 iterations: twice a run will do.
-budget = {"max_iters": 600, "train_cfg.val_interval": 300}
+# On circuit boards a teacher had 44.7 AP after 500 iterations and 46.7 after 1,000.
+# Validation of two models costs as much as 60: twice a run will do.
+budget = {"max_iters": 1000, "train_cfg.val_interval": 500}
 
 _plain, _interval, _gaussian, _focal = (
     f"supervised/supervised_faster-rcnn{head}_mnv2_folder.py"

@@ -1,11 +1,12 @@
-"""The methods' switches on your own data, 10 % of the labels, on one fold.
+"""The methods' switches, and the methods joined, on your own data, on one fold.
 
 Command: DATA_ROOT=DATA PRETRAINED=WEIGHTS
          python tools/sweep.py folder_ablations run --out work_dirs/folder
 Data:    as for the sweep `folder`, whose rows are part of this one
 
 With the same --out nothing that `folder` has trained is trained again. Some rows alone:
---rows certainty certainty+no_dt certainty+no_re
+--rows certainty certainty+no_dt certainty+no_re. Rows that fall behind are dropped with
+--rungs 0.5
 """
 
 _base_ = "./folder.py"
@@ -18,6 +19,11 @@ _smooth_l1 = {
 }
 _plain = "supervised/supervised_faster-rcnn_mnv2_folder.py"
 _gfl = "supervised/supervised_gfl_mnv2_folder.py"
+
+_mosaics = {
+    "model.mixing.pseudo_mosaic": 1.0,
+    "model.mixing.labelled_mosaic": 1.0,
+}
 
 # Smooth L1, to compare a Gaussian head with, and methods joined as in no paper.
 methods = dict(
@@ -134,6 +140,19 @@ overrides = dict(
         model__class_balance__floor=0.5,
         model__class_balance__average="evidence",
     ),
+    interval_class_balance=dict(
+        of="lerprc_interval",
+        options={
+            "model.class_balance.type": "ClassBalance",
+            "model.class_balance.floor": 0.5,
+            "model.class_balance.average": "evidence",
+        },
+    ),
+    # Mosaics of four views, labelled and strong ones.
+    mosaic=dict(of="mean_teacher", options=_mosaics),
+    certainty_mosaic=dict(of="certainty", options=_mosaics),
+    lerprc_mosaic=dict(of="lerprc", options=_mosaics),
+    dtg_mosaic=dict(of="dtg", options=_mosaics),
     dtg_class_balance=_dtg(
         model__class_balance__type="ClassBalance",
         model__class_balance__use_loc=False,

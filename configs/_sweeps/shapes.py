@@ -15,7 +15,7 @@ folds = [1]
 baseline = "supervised"
 
 teacher_budget = dict(max_iters=1200)
-budget = {"max_iters": 600, "train_cfg.val_interval": 300}
+budget = {"max_iters": 1000, "train_cfg.val_interval": 500}
 
 _plain = "supervised/supervised_faster-rcnn_r18_shapes.py"
 methods = dict(

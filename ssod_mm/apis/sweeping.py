@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +56,8 @@ def sweep(
     runs_per_gpu: int = 1,
     slots: int | None = None,
     retries: int = 2,
+    rungs: Sequence[float] = (),
+    keep: float = 0.5,
 ) -> SweepResult:
     """Train what a sweep has not finished, and read its results.
 
@@ -75,6 +77,9 @@ def sweep(
         runs_per_gpu: trainings that share a GPU.
         slots: trainings at a time on the CPU, without GPUs.
         retries: starts of a training after one that got nowhere.
+        rungs: shares of the iterations after which only the best rows go on, see
+            :mod:`ssod_mm.sweep.halving`; none: all rows are trained to the end.
+        keep: share of the rows that goes on.
 
     Returns:
         Table, records and states.
@@ -91,7 +96,8 @@ def sweep(
 
     plan = plan_sweep(chosen, check_files=train)
     if train:
-        train_here(plan, out, gpus, gpus_per_run, runs_per_gpu, slots, retries)
+        places = (gpus, gpus_per_run, runs_per_gpu, slots)
+        train_here(plan, out, *places, retries, rungs, keep)
     results = collect(plan, out)
     states = stage_states(plan, out, retries)
     return SweepResult(
@@ -125,21 +131,40 @@ def train_here(
     runs_per_gpu: int,
     slots: int | None,
     retries: int,
+    rungs: Sequence[float] = (),
+    keep: float = 0.5,
 ) -> dict[str, str]:
     """Train what is not finished on this machine; see :func:`sweep`.
 
     Returns:
-        The state of every training.
+        The state of every training; with ``rungs`` of those that went on to the end
+        and of those that failed.
+
+    Raises:
+        UserError: ``rungs`` or ``keep`` do not fit.
     """
     from rich.console import Console
 
     from ssod_mm.sweep.execute import progress, run_until_done, train_commander
+    from ssod_mm.sweep.halving import check_halving, train_by_halves
     from ssod_mm.sweep.local import LocalRunner
+    from ssod_mm.sweep.results import collect
     from ssod_mm.sweep.slots import gpu_numbers, make_slots
+    from ssod_mm.sweep.state import stage_states
 
     places = make_slots(gpu_numbers(gpus), gpus_per_run, slots, runs_per_gpu)
     commander = train_commander(plan, out, tools_folder())
+    check_halving(plan, rungs, keep)
     with progress(Console()) as listener:
-        return run_until_done(
-            LocalRunner(plan, out, places, commander, listener, retries)
-        )
+
+        def train(part: Plan, stops: Mapping[str, int]) -> None:
+            settings = (part, out, places, commander, listener, retries)
+            run_until_done(LocalRunner(*settings, stops=stops))
+
+        def results(part: Plan) -> list[RunResult]:
+            return collect(part, out)
+
+        last = train_by_halves(plan, rungs, keep, train, results, listener.event)
+    states = stage_states(plan, out, retries)
+    failed = ("failed", "blocked")
+    return {k: v for k, v in states.items() if k in last.stages or v in failed}

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +47,7 @@ class Job:
         lock: descriptor of the folder's lock.
         start_s: time of the start, by ``time.monotonic``.
         start_iterations: iterations that were done before.
+        stop_s: time at which it was told to stop; None: it was not.
     """
 
     folder: StageFolder
@@ -55,6 +56,7 @@ class Job:
     lock: int
     start_s: float
     start_iterations: int
+    stop_s: float | None = None
 
 
 class Listener(Protocol):
@@ -82,6 +84,8 @@ class LocalRunner:
         listener: is told what happens.
         retries: further starts of a training that leaves no new checkpoint.
         poll_s: seconds between two looks.
+        stops: iteration by id after whose validation a training is stopped; it can go
+            on from there later.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class LocalRunner:
         listener: Listener,
         retries: int = 2,
         poll_s: float = 1.0,
+        stops: Mapping[str, int] | None = None,
     ) -> None:
         self.plan = plan
         self.out = out
@@ -101,6 +106,7 @@ class LocalRunner:
         self.listener = listener
         self.retries = retries
         self.poll_s = poll_s
+        self.stops = stops or {}
         self.folders = {
             stage.id: StageFolder(stage, out) for stage in plan.stages.values()
         }
@@ -124,7 +130,7 @@ class LocalRunner:
         self.finished = {
             stage_id
             for stage_id, folder in self.folders.items()
-            if not folder.is_locked() and folder.is_finished(self._is_needed(stage_id))
+            if not folder.is_locked() and self._is_done(folder)
         }
         try:
             while not self.stop_requested:
@@ -162,11 +168,33 @@ class LocalRunner:
     def _is_needed(self, stage: str) -> bool:
         """Whether an unfinished training starts from this one."""
         return any(
-            stage in other.teachers and not self.folders[other.id].is_finished()
+            stage in other.teachers and not self._is_done(self.folders[other.id])
             for other in self.plan.stages.values()
         )
 
+    def _is_done(self, folder: StageFolder) -> bool:
+        """Whether nothing is left to train, with the weights that others start from."""
+        if self._is_at_stop(folder):
+            return True
+        return folder.is_finished(self._is_needed(folder.stage.id))
+
+    def _is_at_stop(self, folder: StageFolder) -> bool:
+        stop = self.stops.get(folder.stage.id)
+        return stop is not None and folder.validated() >= stop
+
+    def _end_at_stops(self) -> None:
+        """Tell trainings to stop once the result at their stop is on record."""
+        now = time.monotonic()
+        for job in self.jobs:
+            if job.stop_s is None:
+                if self._is_at_stop(job.folder):
+                    job.stop_s = now
+                    _signal_group(job.process, signal.SIGTERM)
+            elif now - job.stop_s > _GRACE_S:
+                _signal_group(job.process, signal.SIGKILL)
+
     def _reap(self) -> None:
+        self._end_at_stops()
         for job in [job for job in self.jobs if job.process.poll() is not None]:
             self.jobs.remove(job)
             self._judge(job)
@@ -181,6 +209,12 @@ class LocalRunner:
             minutes = (time.monotonic() - job.start_s) / 60
             note = f"{minutes:.1f} min{self._result(folder)}"
             self.listener.event(f"finished     {name} ({note})")
+            return
+        if self._is_at_stop(folder):
+            self.finished.add(folder.stage.id)
+            folder.note_stop()
+            note = f"{folder.validated()}/{folder.stage.max_iters}"
+            self.listener.event(f"paused       {name} ({note}{self._result(folder)})")
             return
         if code == MISTAKE:
             folder.give_up(self.retries)
@@ -215,7 +249,7 @@ class LocalRunner:
             lock = folder.try_lock()
             if lock is None:
                 continue
-            if folder.is_finished(self._is_needed(stage.id)):  # by another sweeper
+            if self._is_done(folder):  # by another sweeper
                 os.close(lock)
                 self.finished.add(stage.id)
                 continue
@@ -262,7 +296,7 @@ class LocalRunner:
                 continue
             if folder.is_locked():
                 hope = True
-            elif folder.is_finished(self._is_needed(stage_id)):
+            elif self._is_done(folder):
                 self.finished.add(stage_id)
                 hope = True  # what waits for it can start now
             elif self._is_startable(folder.stage):

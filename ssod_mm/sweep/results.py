@@ -50,6 +50,14 @@ class RunResult:
         value = self.record.final(metric, self.model)
         return None if value is None else 100 * value
 
+    def at(self, metric: str, share: float) -> float | None:
+        """The first result after a share of the last stage's iterations, in percent."""
+        if self.record is None:
+            return None
+        series = self.record.series(metric, self.model)
+        step = share * self.record.max_iters
+        return next((100 * value for at, value in series if at >= step), None)
+
     @property
     def model(self) -> str | None:
         """The model whose results count."""

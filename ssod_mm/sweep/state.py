@@ -92,6 +92,12 @@ class StageFolder:
         record = self.record()
         return record is not None and record.is_finished
 
+    def validated(self) -> int:
+        """Iterations at the last validation that is on record; 0 for none."""
+        record = self.record()
+        series = record.metrics.values() if record else ()
+        return max((points[-1][0] for points in series if points), default=0)
+
     def try_lock(self) -> int | None:
         """Take the lock.
 

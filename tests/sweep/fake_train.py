@@ -30,12 +30,13 @@ def main():
         sys.stderr.write("error: no such option\n")
         sys.exit(2)
     first = Path(start).read_text() if start else ""
-    state = {"iter": 0, "value": f"{seed}{first}", "loss": []}
+    state = {"iter": 0, "value": f"{seed}{first}", "loss": [], "AP": []}
     pointer = work_dir / "last_checkpoint"
     if resume == "True":
         saved = work_dir.glob("iter_*.pth")
         newest = max(saved, key=lambda path: int(path.stem.removeprefix("iter_")))
         state = json.loads(newest.read_text())
+        write_record(work_dir, state, max_iters)  # the kill may have come before it
     for step in range(state["iter"] + 1, max_iters + 1):
         time.sleep(SECONDS)
         state["value"] = hashlib.sha256(state["value"].encode()).hexdigest()
@@ -45,20 +46,25 @@ def main():
         if how == ["crash"] and step == SAVE_EVERY - 1:
             raise RuntimeError("out of memory, of course")
         if step % SAVE_EVERY == 0 or step == max_iters:
+            state["AP"].append(state["loss"][-1])
             path = work_dir / f"iter_{step}.pth"
             draft = work_dir / "draft"
             draft.write_text(json.dumps(state))
             draft.replace(path)
             draft.write_text(str(path))
             draft.replace(pointer)
+            write_record(work_dir, state, max_iters)
+
+
+def write_record(work_dir, state, max_iters):
     record = {
         "schema": 1,
         "name": work_dir.name,
-        "state": "finished",
-        "iterations": max_iters,
+        "state": "finished" if state["iter"] == max_iters else "running",
+        "iterations": state["iter"],
         "max_iters": max_iters,
-        "wall_time_s": max_iters * SECONDS,
-        "metrics": {"coco/bbox_mAP": [[max_iters, state["loss"][-1][1]]]},
+        "wall_time_s": state["iter"] * SECONDS,
+        "metrics": {"coco/bbox_mAP": state["AP"]},
         "training": {"loss": state["loss"]},
     }
     draft = work_dir / "record-draft"
