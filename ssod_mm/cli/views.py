@@ -6,6 +6,7 @@
         preset="soft_teacher",  # a family of VIEW_PRESETS
         scale=(304, 228),
         ratio=(0.75, 1.25),  # of all training views
+        scale_per_batch=True,  # one scale for the images of a branch and batch
         test_scale=(304, 228),  # of test images
         strong=dict(erase=None),  # changes of one view
     )
@@ -100,7 +101,7 @@ VIEW_PRESETS["dtg"]["strong"].update(
 _VIEWS = ("labelled", "weak", "strong")
 _RESIZE = ("scale", "ratio", "flip_prob")
 _PARTS = (*_RESIZE, "colour", "affine", "blur", "erase", "operations")
-_KEYS = ("preset", "test_scale", *_RESIZE, *_VIEWS)
+_KEYS = ("preset", "test_scale", "scale_per_batch", *_RESIZE, *_VIEWS)
 _TEST_META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
 
@@ -125,6 +126,9 @@ def view_pipelines(views: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     labelled, weak, strong = (
         _operations({**_sizes(views), **views.get(view, {})}) for view in _VIEWS
     )
+    if views.get("scale_per_batch"):
+        for name, view in zip(_VIEWS, (labelled, weak, strong), strict=True):
+            view[0]["scale_of_batch"] = name
     labelled = [*labelled, dict(boxes, keep_empty=False), pack]
     both = dict(type="TwoViews", weak=[*weak, pack], strong=[*strong, pack])
     test = [

@@ -28,7 +28,7 @@ from ssod_mm.coco_json import (
     match_classes,
     read_coco_json,
 )
-from ssod_mm.data.draw_index import DrawIndex
+from ssod_mm.data.draw_index import DrawIndex, batch_seed
 from ssod_mm.errors import UserError
 
 NUM_PROBED_IMAGES = 10
@@ -265,7 +265,7 @@ class SeededConcatDataset(ConcatDataset):
         """The item at a position, or of a draw."""
         if not isinstance(index, DrawIndex):
             return super().__getitem__(index)
-        with seeded_draw(index.seed):
+        with seeded_draw(index.seed, index.batch_seed):
             return super().__getitem__(int(index))
 
 
@@ -328,8 +328,10 @@ def source_name(dataset: BaseDataset) -> str:
 
 
 @contextmanager
-def seeded_draw(seed: int) -> Iterator[None]:
+def seeded_draw(seed: int, seed_of_batch: int | None = None) -> Iterator[None]:
     """Run a block with all CPU random generators started from ``seed``.
+
+    ``seed_of_batch`` is what :data:`~ssod_mm.data.draw_index.batch_seed` gives there.
 
     In the main process (no data workers) the generators go on afterwards as if
     nothing had happened, so that loading does not steer the model's randomness.
@@ -340,9 +342,11 @@ def seeded_draw(seed: int) -> Iterator[None]:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
+    token = batch_seed.set(seed_of_batch)
     try:
         yield
     finally:
+        batch_seed.reset(token)
         if states is not None:
             random.setstate(states[0])
             np.random.set_state(states[1])

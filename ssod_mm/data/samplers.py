@@ -28,7 +28,7 @@ __all__ = ["DrawIndex", "RatioSampler", "batch_composition"]
 
 _ORIENTATIONS = ("landscape", "portrait")
 # What a seed is for, mixed into it so that equal numbers stay unrelated.
-_FOR_ORDER, _FOR_DRAW, _FOR_ORIENTATION = 1, 2, 3
+_FOR_ORDER, _FOR_DRAW, _FOR_ORIENTATION, _FOR_BATCH = 1, 2, 3, 4
 
 
 def batch_composition(batch_size: int, source_ratio: Sequence[int]) -> list[int]:
@@ -173,6 +173,7 @@ class RatioSampler(Sampler):
     def batch(self, iteration: int) -> list[DrawIndex]:
         """What this process loads at ``iteration`` >= 0, source by source."""
         orientation = self.orientations.orientation(iteration)
+        batch_seed = mix_seed(self.seed, _FOR_BATCH, iteration)
         draws = []
         for number, count in enumerate(self.num_per_source):
             streams = self.streams[number]
@@ -184,7 +185,8 @@ class RatioSampler(Sampler):
             start = (iterations_before * self.world_size + self.rank) * count
             for position in range(start, start + count):
                 draw_seed = mix_seed(self.seed, _FOR_DRAW, number, group, position)
-                draws.append(DrawIndex(streams[group][position], draw_seed))
+                image = streams[group][position]
+                draws.append(DrawIndex(image, draw_seed, batch_seed))
         return draws
 
     def __iter__(self) -> Iterator[DrawIndex]:

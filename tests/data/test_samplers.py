@@ -367,5 +367,15 @@ def test_loader_hands_draws_to_workers_and_skips_like_a_resumed_run(num_workers)
 
 
 def test_draw_index_survives_pickling():
-    index = pickle.loads(pickle.dumps(DrawIndex(3, 9)))
-    assert (index, index.seed) == (3, 9)
+    index = pickle.loads(pickle.dumps(DrawIndex(3, 9, 5)))
+    assert (index, index.seed, index.batch_seed) == (3, 9, 5)
+
+
+def test_images_of_an_iteration_share_the_seed_of_their_batch():
+    whole = make_sampler(Concat(Source(6), Source(8)), 6, [1, 2], seed=0)
+    seeds = [{draw.batch_seed for draw in whole.batch(number)} for number in range(50)]
+    assert all(len(of_batch) == 1 for of_batch in seeds)
+    assert len(set.union(*seeds)) == 50
+    with mock.patch.object(samplers, "get_dist_info", return_value=(1, 2)):
+        half = make_sampler(Concat(Source(6), Source(8)), 3, [1, 2], seed=0)
+    assert {draw.batch_seed for draw in half.batch(7)} == seeds[7]

@@ -188,3 +188,21 @@ def test_a_wrong_argument_is_named(build, message):
 def test_only_uint8_colour_images_are_taken(image):
     with pytest.raises(ValueError, match="uint8 images of shape"):
         OneColour()(dict(img=image))
+
+
+@pytest.mark.parametrize(
+    ("op", "levels"), [("solarize", (0, 255)), ("posterize", (30, 100))]
+)
+def test_an_image_of_few_levels_is_not_wiped_out(op, levels):
+    """Solarised, black on white is black; posterised to one bit, so are dark greys."""
+    low, high = levels
+    img = np.full((16, 16, 3), high, np.uint8)
+    img[4:8, 4:8] = low
+    noise = np.random.RandomState(0).randint(0, 256, img.shape, np.uint8)
+    transform, changed = OneColour([op]), 0
+    np.random.seed(0)
+    for _ in range(50):
+        edit = transform.draw()
+        assert edit.apply(img).std() > 0.05 * img.std()
+        changed += not np.array_equal(edit.apply(noise), noise)
+    assert changed > 40  # other images are edited as ever

@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mmdet.structures.bbox import HorizontalBoxes
 
+from ssod_mm.data.datasets import seeded_draw
 from ssod_mm.data.views.geometry import (
     AFFINE_OPS,
     ViewGeometry,
@@ -215,6 +216,29 @@ def test_sizes_stay_within_both_limits_and_vary():
     sides = [factors.draw((75, 100)).size[1] for _ in range(200)]
     assert 50 <= min(sides) < 60
     assert 140 < max(sides) <= 150
+
+
+def test_one_scale_for_the_images_of_a_batch():
+    views = [
+        RandomView([(1333, 400), (1333, 1200)], scale_of_batch=name)
+        for name in ("weak", "strong")
+    ]
+    sides = []
+    for of_batch in range(200):
+        drawn = set()
+        for seed in range(3):
+            with seeded_draw(seed, of_batch):
+                drawn.add(tuple(min(view.draw((480, 640)).size) for view in views))
+        assert len(drawn) == 1
+        sides.append(drawn.pop())
+    weak, strong = np.array(sides).T
+    assert abs(np.corrcoef(weak, strong)[0, 1]) < 0.25
+    # Short sides of 400 to 1200, but none above 1000, where the long one has 1333:
+    # 3 / 4 * 700 + 1 / 4 * 1000.
+    assert abs(weak.mean() - 775) < 50
+    with seeded_draw(0):  # no batch: a scale of its own
+        first, second = (views[0].draw((480, 640)).size for _ in range(2))
+    assert first != second
 
 
 @pytest.mark.parametrize("op", AFFINE_OPS)

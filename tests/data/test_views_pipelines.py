@@ -284,6 +284,15 @@ def test_the_views_share_nothing_but_the_image():
     assert samples["unsup_student"].img_id == [0]
 
 
+def test_images_of_a_batch_can_share_a_scale():
+    pipelines = view_pipelines({**SMALL, "scale_per_batch": True})
+    both = pipelines["unlabelled"][-1]
+    views = pipelines["supervised"][2], both["weak"][0], both["strong"][0]
+    names = [view["scale_of_batch"] for view in views]
+    assert names == ["labelled", "weak", "strong"]
+    assert "scale_of_batch" not in view_pipelines(SMALL)["supervised"][2]
+
+
 @pytest.mark.parametrize("given_up", ["weak", "strong"])
 def test_a_view_that_is_given_up_gives_up_the_item(given_up):
     pipelines = {"weak": [PackView()], "strong": [PackView()]}

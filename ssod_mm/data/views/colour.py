@@ -145,6 +145,9 @@ _OPS: dict[str, tuple[Callable[..., np.ndarray], tuple[float, float] | None, boo
     "colour": (colour, (0.1, 1.9), True),
     "sharpness": (sharpness, (0.1, 1.9), False),
 }
+# Operations that can leave an image of few grey levels without any contrast, and the
+# share of the contrast below which it counts as wiped out.
+_WIPE_OUT, _LEAST_CONTRAST = ("posterize", "solarize"), 0.05
 COLOUR_OPS = tuple(_OPS)
 
 
@@ -176,11 +179,26 @@ def check_image(img: np.ndarray, owner: object) -> None:
         )
 
 
+def unless_wiped_out(img: np.ndarray, edited: np.ndarray) -> np.ndarray:
+    """``edited``, or the image itself where the edit left it no contrast.
+
+    Solarised, a drawing in black on white is all black: nothing is left of the objects
+    that a detector would be taught there.
+
+    Args:
+        img: uint8 BGR image (H, W, 3).
+        edited: the same after an edit.
+    """
+    before, after = (cv2.meanStdDev(pixels)[1].sum() for pixels in (img, edited))
+    return edited if after >= _LEAST_CONTRAST * before else img
+
+
 @TRANSFORMS.register_module()
 class OneColour(ColourTransform):
     """Exactly one colour operation, drawn with equal chances.
 
-    Magnitudes are continuous and uniform in the operation's range. Statistics
+    Magnitudes are continuous and uniform in the operation's range. An image of few
+    grey levels that solarising or posterising would wipe out stays as it is. Statistics
     (``contrast``, ``equalize``, ``auto_contrast``) are those of the image before any
     geometric fill.
 
@@ -204,6 +222,10 @@ class OneColour(ColourTransform):
         if limits is None:
             return ColourEdit(function, pointwise)
         magnitude = np.random.uniform(*limits)
+        if name in _WIPE_OUT:
+            return ColourEdit(
+                lambda img: unless_wiped_out(img, function(img, magnitude)), pointwise
+            )
         return ColourEdit(lambda img: function(img, magnitude), pointwise)
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import mmcv
@@ -10,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.bbox import autocast_box_type
 
+from ssod_mm.data.draw_index import batch_seed
 from ssod_mm.data.views.colour import ColourEdit, check_image, identity
 from ssod_mm.data.views.geometry import (
     AFFINE_OPS,
@@ -18,6 +20,7 @@ from ssod_mm.data.views.geometry import (
     render,
 )
 from ssod_mm.errors import UserError
+from ssod_mm.maths.seeds import mix_seed
 
 # Shares of the size for translations, degrees for the others.
 _LARGEST = {"translate": 0.9, "rotate": 180.0, "shear": 80.0}
@@ -44,6 +47,10 @@ class RandomView(BaseTransform):
         scale: ``(long, short)`` limits in pixels, or two such pairs between which
             both limits are drawn uniformly. The aspect ratio is kept.
         ratio: with a single pair: range of the factor on it, drawn uniformly.
+        scale_of_batch: a name for the images of a batch that are drawn at one scale:
+            views of the same name share the draw within ``scale`` or ``ratio``. Less
+            padding, but scales vary between batches alone, which changes the recipe.
+            None: each image has its own. So has one that no sampler's batch asks for.
         flip_prob: chance of a horizontal flip.
         affine: operations of which one is drawn with equal chances, each
             ``dict(op=name, range=(low, high))`` with an op of ``AFFINE_OPS`` (or a
@@ -62,6 +69,7 @@ class RandomView(BaseTransform):
         self,
         scale: Sequence,
         ratio: tuple[float, float] | None = None,
+        scale_of_batch: str | None = None,
         flip_prob: float = 0.5,
         affine: Sequence[dict] = (),
         colour: dict | None = None,
@@ -82,6 +90,7 @@ class RandomView(BaseTransform):
             raise UserError(f"RandomView.flip_prob={flip_prob} is not within [0, 1].")
         self.scale = np.array(pairs, dtype=np.float64)
         self.ratio = ratio
+        self.scale_of_batch = scale_of_batch
         self.flip_prob = flip_prob
         self.affine = [_parse_affine(op) for op in affine]
         self.colour = TRANSFORMS.build(colour) if colour else None
@@ -104,10 +113,14 @@ class RandomView(BaseTransform):
 
     def _draw_size(self, source: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the view: the largest that fits the drawn limits."""
+        generator, of_batch = np.random, batch_seed.get()
+        if self.scale_of_batch is not None and of_batch is not None:
+            name = zlib.crc32(self.scale_of_batch.encode())
+            generator = np.random.RandomState(mix_seed(of_batch, name) % 2**32)
         if len(self.scale) == 2:
-            limits = np.random.uniform(self.scale.min(0), self.scale.max(0))
+            limits = generator.uniform(self.scale.min(0), self.scale.max(0))
         else:
-            limits = self.scale[0] * np.random.uniform(*(self.ratio or (1.0, 1.0)))
+            limits = self.scale[0] * generator.uniform(*(self.ratio or (1.0, 1.0)))
         height, width = source
         new_width, new_height = mmcv.rescale_size((width, height), tuple(limits))
         return max(new_height, 1), max(new_width, 1)
@@ -163,7 +176,8 @@ class RandomView(BaseTransform):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(scale={self.scale.tolist()}, ratio={self.ratio}, "
-            f"flip_prob={self.flip_prob}, affine={self.affine}, "
+            f"scale_of_batch={self.scale_of_batch!r}, flip_prob={self.flip_prob}, "
+            f"affine={self.affine}, "
             f"colour={self.colour}, fill={self.fill})"
         )
 
