@@ -37,7 +37,7 @@ from terminaltables import AsciiTable
 from torch import Tensor
 
 from ssod_mm.cli.arguments import make_parser
-from ssod_mm.maths.anchors import anchor_levels, match_anchors
+from ssod_mm.maths.anchors import anchor_levels, level_table, match_anchors
 from ssod_mm.maths.clustering import nms_clusters
 
 NUM_CLASSES, NUM_PROPOSALS, NUM_OBJECTS = 80, 2000, 20
@@ -195,9 +195,11 @@ def match(priors: Tensor) -> tuple[Tensor, Tensor]:
     return match_anchors(
         boxes,
         anchor_levels(boxes, 32.0, len(STRIDES)),
-        torch.stack(generator.base_anchors).to(boxes),
-        torch.tensor(generator.strides, device=boxes.device),
-        torch.tensor(grids(), device=boxes.device),
+        level_table(
+            torch.stack(generator.base_anchors).to(boxes),
+            torch.tensor(generator.strides),
+            torch.tensor(grids()),
+        ),
     )
 
 

@@ -159,6 +159,11 @@ def train_config(arguments: argparse.Namespace) -> None:
         trust_checkpoint=arguments.trust_checkpoint,
         **options,
     )
+    if arguments.launcher != "none":
+        from torch import distributed
+
+        # A thread of the group that still runs when Python ends can abort the process.
+        distributed.destroy_process_group()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner, load_checkpoint
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.data import DataLoader
 
 from ssod_mm.apis import profile
@@ -149,7 +150,8 @@ class Variant:
             batch = self.batches[self.count % len(self.batches)]
             self.count += 1
         inputs = {branch: list(images) for branch, images in batch["inputs"].items()}
-        samples = copy.deepcopy(batch["data_samples"])
+        with _disable_current_modes():  # the copy is no part of the iteration
+            samples = copy.deepcopy(batch["data_samples"])
         self.runner.train_loop.run_iter({"inputs": inputs, "data_samples": samples})
 
     def floor_ms(self) -> float:

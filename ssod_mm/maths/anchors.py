@@ -9,6 +9,8 @@ Shape legend: M boxes, L levels, A base anchors of a grid point.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -45,12 +47,46 @@ def anchor_levels(
     return levels.clamp(0, num_levels - 1).long()
 
 
+@dataclass(frozen=True)
+class LevelTable:
+    """What :func:`match_anchors` wants to know of each level.
+
+    Attributes:
+        columns: (F, L) extents and centres (2, A) of the base anchors at grid point
+            (0, 0), distance (2,) and largest index (2,) of grid points; along x, then
+            along y, in pixels.
+        wholes: (2, L) int64, width of the grid and number of the level's first anchor.
+        num_base: A.
+    """
+
+    columns: Tensor
+    wholes: Tensor
+    num_base: int
+
+
+def level_table(base_LA4: Tensor, strides_L2: Tensor, sizes_L2: Tensor) -> LevelTable:
+    """The table of levels for :func:`match_anchors`.
+
+    Args:
+        base_LA4: (L, A, 4) base anchors at grid point (0, 0), xyxy in pixels.
+        strides_L2: (L, 2) horizontal and vertical distance of grid points in pixels.
+        sizes_L2: (L, 2) int64, height and width of each level's grid.
+    """
+    base, num_base = base_LA4.float(), base_LA4.shape[1]
+    sizes = sizes_L2.to(base.device)
+    columns = [
+        (base[..., 2:] - base[..., :2]).permute(2, 1, 0).flatten(0, 1),
+        ((base[..., 2:] + base[..., :2]) / 2).permute(2, 1, 0).flatten(0, 1),
+        strides_L2.to(base).t(),
+        (sizes.flip(1) - 1).to(base).t(),
+    ]
+    counts_L = sizes.prod(1) * num_base
+    wholes = torch.stack([sizes[:, 1], counts_L.cumsum(0) - counts_L])
+    return LevelTable(torch.cat(columns), wholes, num_base)
+
+
 def match_anchors(
-    boxes_M4: Tensor,
-    levels_M: Tensor,
-    base_LA4: Tensor,
-    strides_L2: Tensor,
-    sizes_L2: Tensor,
+    boxes_M4: Tensor, levels_M: Tensor, table: LevelTable
 ) -> tuple[Tensor, Tensor]:
     """The anchor of a box's level with the largest IoU, in closed form.
 
@@ -66,85 +102,31 @@ def match_anchors(
     Args:
         boxes_M4: (M, 4) xyxy in pixels of the student's view.
         levels_M: (M,) int64 in [0, L).
-        base_LA4: (L, A, 4) base anchors at grid point (0, 0), xyxy in pixels.
-        strides_L2: (L, 2) horizontal and vertical distance of grid points in pixels.
-        sizes_L2: (L, 2) int64, height and width of each level's grid.
+        table: of the levels, see :func:`level_table`.
 
     Returns:
         Indices (M,) into the levels' anchors, concatenated, each level by rows, then
         columns, then base anchors; and the IoUs (M,) in [0, 1].
     """
-    boxes = boxes_M4.float()
-    sizes, base_LA4 = sizes_L2.to(boxes.device), base_LA4.float()
-    axes = [
-        _Axis(boxes, levels_M, base_LA4, strides_L2.to(boxes), sizes, axis)
-        for axis in (0, 1)
-    ]
-    area_M = box_areas(boxes)
-    base_area_LA = box_areas(base_LA4.flatten(0, 1)).view(base_LA4.shape[:2])
-    best_M = boxes.new_full((len(boxes),), -1.0)
-    which_M = torch.zeros_like(levels_M)
-    column_M, row_M = torch.zeros_like(best_M), torch.zeros_like(best_M)
-    # One base anchor after the other is faster than a tensor (M, A, 4), and lets the
-    # first of equal anchors win.
-    num_base = base_LA4.shape[1]
-    for number in range(num_base):
-        column, width = axes[0].nearest(number)
-        row, height = axes[1].nearest(number)
-        inter = width.mul_(height)
-        iou = inter / (area_M + base_area_LA[:, number][levels_M]).sub_(inter)
-        better = iou.nan_to_num_(0.0) > best_M
-        best_M = torch.where(better, iou, best_M)
-        which_M = torch.where(better, number, which_M)
-        column_M = torch.where(better, column, column_M)
-        row_M = torch.where(better, row, row_M)
-    counts_L = sizes.prod(1) * num_base
-    offset_M = (counts_L.cumsum(0) - counts_L)[levels_M]
-    points_M = row_M.long() * sizes[levels_M, 1] + column_M.long()
-    return offset_M + points_M * num_base + which_M, best_M
+    boxes, num_base = boxes_M4.float(), table.num_base
+    of_boxes = table.columns[:, levels_M]
+    extents_2AM, centres_2AM = of_boxes[: 4 * num_base].view(2, 2, num_base, -1)
+    strides_21M, limits_21M = of_boxes[4 * num_base :].view(2, 2, 1, -1)
+    low_21M, high_21M = boxes.t().reshape(2, 2, 1, -1)
+    extent_21M, centre_21M = high_21M - low_21M, (low_21M + high_21M) / 2
 
-
-class _Axis:
-    """Boxes and base anchors along one axis, for :func:`match_anchors`.
-
-    Args:
-        boxes_M4: as in :func:`match_anchors`, and so are the next three.
-        levels_M: levels.
-        base_LA4: base anchors.
-        strides_L2: distances of grid points.
-        sizes_L2: sizes of the grids.
-        axis: 0 for x, 1 for y.
-    """
-
-    def __init__(
-        self,
-        boxes_M4: Tensor,
-        levels_M: Tensor,
-        base_LA4: Tensor,
-        strides_L2: Tensor,
-        sizes_L2: Tensor,
-        axis: int,
-    ) -> None:
-        low_M, high_M = boxes_M4[:, axis], boxes_M4[:, axis + 2]
-        low_LA, high_LA = base_LA4[..., axis], base_LA4[..., axis + 2]
-        self.levels_M = levels_M
-        self.centre_M, self.extent_M = (low_M + high_M) / 2, high_M - low_M
-        self.base_centre_LA = (low_LA + high_LA) / 2
-        self.base_extent_LA = high_LA - low_LA
-        self.stride_M = strides_L2[levels_M, axis]
-        self.limit_M = (sizes_L2[:, 1 - axis] - 1).to(boxes_M4)[levels_M]
-
-    def nearest(self, number: int) -> tuple[Tensor, Tensor]:
-        """For a base anchor the nearest grid index, and the overlap there in pixels.
-
-        Both (M,) float32. Intervals of extents a and b whose centres are d apart
-        overlap by ``min(a, b, (a + b) / 2 - d)``.
-        """
-        away = self.centre_M - self.base_centre_LA[:, number][self.levels_M]
-        index = (away / self.stride_M).round_().clamp_(min=0)
-        index = torch.minimum(index, self.limit_M)
-        away = away.sub_(index * self.stride_M).abs_()
-        extent = self.base_extent_LA[:, number][self.levels_M]
-        overlap = (self.extent_M + extent).mul_(0.5).sub_(away)
-        inside = torch.minimum(self.extent_M, extent)
-        return index, torch.minimum(overlap, inside).clamp_(min=0)
+    # Intervals of extents a and b whose centres are d apart overlap by
+    # min(a, b, (a + b) / 2 - d).
+    away = centre_21M - centres_2AM
+    points_2AM = (away / strides_21M).round_().clamp_(min=0)
+    points_2AM = torch.minimum(points_2AM, limits_21M)
+    away = away.sub_(points_2AM * strides_21M).abs_()
+    overlaps = (extent_21M + extents_2AM).mul_(0.5).sub_(away)
+    inside = torch.minimum(extent_21M, extents_2AM)
+    width, height = torch.minimum(overlaps, inside).clamp_(min=0)
+    areas_2 = extent_21M.clamp(min=0).prod(0) + extents_2AM.prod(0)
+    inter = width * height
+    iou_M, which_M = (inter / areas_2.sub_(inter)).nan_to_num_(0.0).max(0)
+    column_M, row_M = points_2AM.gather(1, which_M.expand(2, 1, -1))[:, 0].long()
+    width_M, start_M = table.wholes[:, levels_M]
+    return start_M + (row_M * width_M + column_M) * num_base + which_M, iou_M

@@ -77,14 +77,15 @@ def warp_boxes(boxes_N4: Tensor, matrices_N33: Tensor, hull: str = "corners") ->
             return torch.cat([centre - half, centre + half], dim=1)
         # An index that is a list would be uploaded, and the host wait for it.
         x1, y1, x2, y2 = boxes.unbind(1)
-        x, y = torch.stack([x1, x2, x2, x1], 1), torch.stack([y1, y1, y2, y2], 1)
+        x_N14 = torch.stack([x1, x2, x2, x1], 1)[:, None]
+        y_N14 = torch.stack([y1, y1, y2, y2], 1)[:, None]
         # Elementwise on purpose: a matmul may run in TF32 on a GPU.
-        m = matrices[..., None]
-        depth = m[:, 2, 0] * x + m[:, 2, 1] * y + m[:, 2, 2]
+        by_x, by_y, by_one = matrices.split(1, dim=2)
+        corners_N34 = by_x * x_N14 + by_y * y_N14 + by_one
+        depth = corners_N34[:, 2:]
         depth = torch.where(depth.abs() < _MIN_DEPTH, _MIN_DEPTH, depth)
-        u = (m[:, 0, 0] * x + m[:, 0, 1] * y + m[:, 0, 2]) / depth
-        v = (m[:, 1, 0] * x + m[:, 1, 1] * y + m[:, 1, 2]) / depth
-        return torch.stack([u.amin(1), v.amin(1), u.amax(1), v.amax(1)], dim=1)
+        corners_N24 = corners_N34[:, :2] / depth
+        return torch.cat([corners_N24.amin(2), corners_N24.amax(2)], dim=1)
 
 
 def clip_boxes(boxes_N4: Tensor, sizes_N2: Tensor) -> Tensor:
@@ -113,7 +114,7 @@ def are_large(boxes_N4: Tensor, least_wh: tuple[float, float]) -> Tensor:
     sides = boxes_N4[:, 2:] - boxes_N4[:, :2]
     width, height = sides.unbind(1)
     is_large = (width >= least_wh[0]) & (height >= least_wh[1])
-    return is_large & (sides > 0).all(1)
+    return is_large if min(least_wh) > 0 else is_large & (sides > 0).all(1)
 
 
 def hull_growth(
@@ -161,16 +162,17 @@ def visible_fractions(
         (N,) float32 in [0, 1]; 0 for boxes without area.
     """
     boxes = boxes_N4.float()
-    steps = (torch.arange(grid, device=boxes.device) + 0.5) / grid
-    sides = boxes[:, 2:] - boxes[:, :2]
-    x_NG = boxes[:, :1] + sides[:, :1] * steps
-    y_NG = boxes[:, 1:2] + sides[:, 1:] * steps
-    sizes = sizes_N2.to(boxes)
-    inside_x = (x_NG >= 0) & (x_NG <= sizes[:, 1:])
-    inside_y = (y_NG >= 0) & (y_NG <= sizes[:, :1])
-    patches = patches_NP4.to(boxes)[..., None]
-    hidden_x = (x_NG[:, None] > patches[:, :, 0]) & (x_NG[:, None] < patches[:, :, 2])
-    hidden_y = (y_NG[:, None] > patches[:, :, 1]) & (y_NG[:, None] < patches[:, :, 3])
-    hidden = (hidden_y[..., :, None] & hidden_x[..., None, :]).any(1)
-    seen = inside_y[:, :, None] & inside_x[:, None, :] & ~hidden
-    return seen.float().mean((1, 2)) * (sides > 0).all(1)
+    half = 0.5 / grid
+    steps_G = torch.linspace(half, 1 - half, grid, device=boxes.device)
+    low_N2, high_N2 = boxes.split(2, dim=1)
+    sides_N2 = high_N2 - low_N2
+    points_N2G = torch.addcmul(low_N2[..., None], sides_N2[..., None], steps_G)
+    limits_N21 = sizes_N2.to(boxes).flip(1)[..., None]
+    inside_N2G = (points_N2G >= 0) & (points_N2G <= limits_N21)
+    low_NP21, high_NP21 = patches_NP4.to(boxes)[..., None].split(2, dim=2)
+    points_N12G = points_N2G[:, None]
+    hidden_NP2G = (points_N12G > low_NP21) & (points_N12G < high_NP21)
+    hidden_NGG = (hidden_NP2G[:, :, 1, :, None] & hidden_NP2G[:, :, 0, None]).any(1)
+    inside_NGG = inside_N2G[:, 1, :, None] & inside_N2G[:, 0, None]
+    shares_N = (inside_NGG > hidden_NGG).float().mean((1, 2))
+    return shares_N * (sides_N2 > 0).all(1)

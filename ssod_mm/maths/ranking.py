@@ -29,43 +29,58 @@ def cluster_sizes(clusters_M: Tensor, num_clusters: int) -> Tensor:
     return ones.new_zeros(num_clusters).index_add(0, clusters_M, ones)
 
 
-def cluster_means(values_M: Tensor, clusters_M: Tensor, num_clusters: int) -> Tensor:
-    """Mean of each cluster's values, the inner average of equations 2 and 3.
+def candidate_shares(sizes_K: Tensor, clusters_M: Tensor) -> Tensor:
+    """What each candidate counts in the mean of its cluster, ``1 / N_j``.
+
+    Args:
+        sizes_K: (K,) candidates of each cluster.
+        clusters_M: (M,) int64 in [0, K).
+
+    Returns:
+        (M,) in (0, 1].
+    """
+    return sizes_K.float().reciprocal()[clusters_M]
+
+
+def mean_over_clusters(values_M: Tensor, shares_M: Tensor, count: Tensor) -> Tensor:
+    """Mean over the clusters of the mean over each one's candidates.
 
     Reference:
         DTG-SSOD, equations 2 and 3.
 
     Args:
         values_M: (M,) one value per candidate.
-        clusters_M: (M,) int64 in [0, K).
-        num_clusters: K.
+        shares_M: (M,) see :func:`candidate_shares`.
+        count: clusters that have candidates, or the mean of their number over
+            processes; at least 1.
 
     Returns:
-        (K,); 0 for clusters without a candidate.
+        A scalar; 0 without candidates.
     """
-    sums = values_M.new_zeros(num_clusters).index_add(0, clusters_M, values_M)
-    return sums / cluster_sizes(clusters_M, num_clusters).clamp(min=1)
+    return (values_M * shares_M).sum() / count
 
 
 def cluster_log_softmax(
-    values_M: Tensor, clusters_M: Tensor, num_clusters: int
+    values_FM: Tensor, clusters_M: Tensor, num_clusters: int
 ) -> Tensor:
     """Logarithm of the softmax over each cluster's own candidates.
 
     Args:
-        values_M: (M,) real values.
+        values_FM: (F, M) real values, row by row.
         clusters_M: (M,) int64 in [0, K).
         num_clusters: K.
 
     Returns:
-        (M,), not positive; empty for no candidates.
+        (F, M), not positive; empty for no candidates.
     """
-    top_K = values_M.detach().new_full((num_clusters,), -torch.inf)
-    top_K = top_K.scatter_reduce(0, clusters_M, values_M.detach(), "amax")
-    shifted_M = values_M - top_K[clusters_M]
-    zeros_K = values_M.new_zeros(num_clusters)
-    total_K = zeros_K.index_add(0, clusters_M, shifted_M.exp())
-    return shifted_M - total_K[clusters_M].log()
+    rows, fixed_FM = len(values_FM), values_FM.detach()
+    top_FK = fixed_FM.new_full((rows, num_clusters), -torch.inf)
+    of_rows = clusters_M.expand(rows, -1)
+    top_FK.scatter_reduce_(1, of_rows, fixed_FM, "amax")
+    shifted_FM = values_FM - top_FK[:, clusters_M]
+    zeros_FK = fixed_FM.new_zeros(rows, num_clusters)
+    total_FK = zeros_FK.index_add(1, clusters_M, shifted_FM.exp())
+    return shifted_FM - total_FK.log().index_select(1, clusters_M)
 
 
 def rank_matching(
@@ -99,31 +114,11 @@ def rank_matching(
     """
     if temperature <= 0:
         raise UserError(f"temperature must be positive, not {temperature}.")
-    log_s_M = cluster_log_softmax(student_M / temperature, clusters_M, num_clusters)
-    log_t_M = cluster_log_softmax(
-        teacher_M.detach() / temperature, clusters_M, num_clusters
-    )
+    scores_2M = torch.stack([student_M, teacher_M.detach()]) / temperature
+    log_s_M, log_t_M = cluster_log_softmax(scores_2M, clusters_M, num_clusters)
+    log_t_M = log_t_M.detach()
     terms_M = log_t_M.exp() * (log_t_M - log_s_M)
     return terms_M.new_zeros(num_clusters).index_add(0, clusters_M, terms_M)
-
-
-def mean_over_clusters(
-    values_K: Tensor, sizes_K: Tensor, count: Tensor | float | None = None
-) -> Tensor:
-    """Mean over the clusters that have candidates, the outer average.
-
-    Args:
-        values_K: (K,) one value per cluster, 0 for empty clusters.
-        sizes_K: (K,) their numbers of candidates.
-        count: divisor in place of the number of clusters that have candidates, such
-            as its mean over processes; at least 1 is taken.
-
-    Returns:
-        A scalar; 0 without clusters.
-    """
-    if count is None:
-        count = (sizes_K > 0).sum()
-    return values_K.sum() / torch.as_tensor(count, device=values_K.device).clamp(min=1)
 
 
 def cluster_ranks(values_M: Tensor, clusters_M: Tensor, num_clusters: int) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from mmdet.models.dense_heads import AnchorHead
 from torch import Tensor
 
+from ssod_mm.maths.anchors import LevelTable, level_table
 from ssod_mm.maths.boxes import box_areas
 
 Grids = Sequence[tuple[int, int]]
@@ -23,16 +24,12 @@ _CACHED_SHAPES = 8
 class AnchorGrid:
     """Anchors of feature maps of given shapes; nothing here is to be changed.
 
-    Shape legend: N anchors of all L levels, A base anchors of a grid point.
-
     Attributes:
         levels: anchors of each level (n, 4), xyxy in pixels.
         anchors: (N, 4) the same, one level after the other.
         level_numbers: (N,) int64, level of each anchor.
-        base: (L, A, 4) base anchors at grid point (0, 0); None where levels have
-            different numbers of them.
-        strides: (L, 2) int64, horizontal and vertical distance of grid points.
-        sizes: (L, 2) int64, height and width of each level.
+        matching: for :func:`~ssod_mm.maths.anchors.match_anchors`; None where levels
+            have different numbers of anchors at a grid point.
         base_sides: sides of the base anchors of the first level, in pixels: roots of
             their areas.
     """
@@ -40,9 +37,7 @@ class AnchorGrid:
     levels: list[Tensor]
     anchors: Tensor
     level_numbers: Tensor
-    base: Tensor | None
-    strides: Tensor
-    sizes: Tensor
+    matching: LevelTable | None
     base_sides: tuple[float, ...]
 
 
@@ -66,15 +61,16 @@ def anchor_grid(head: AnchorHead, grids: Grids, device: Any) -> AnchorGrid:
 def _new_grid(generator: Any, grids: Grids, device: Any) -> AnchorGrid:
     levels = generator.grid_priors(list(grids), device=device)
     counts = torch.tensor([len(level) for level in levels])
-    base = list(generator.base_anchors)
-    alike = len({len(anchors) for anchors in base}) == 1
+    base, matching = list(generator.base_anchors), None
+    if len({len(anchors) for anchors in base}) == 1:
+        strides, sizes = torch.tensor(generator.strides), torch.tensor(grids)
+        of_points = torch.stack(base).to(device)
+        matching = level_table(of_points, strides, sizes)
     return AnchorGrid(
         levels=levels,
         anchors=torch.cat(levels),
         level_numbers=torch.repeat_interleave(counts).to(device),
-        base=torch.stack(base).to(device) if alike else None,
-        strides=torch.tensor(generator.strides, device=device),
-        sizes=torch.tensor(grids, device=device),
+        matching=matching,
         base_sides=tuple(box_areas(base[0].float()).sqrt().tolist()),
     )
 

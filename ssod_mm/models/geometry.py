@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from ssod_mm.models.mixed_views import MixedViews
 
 
+_NO_CHANGE = np.eye(3)
+_NO_PATCHES = np.zeros((0, 4))
+
+
 def view_homographies(samples: SampleList) -> Tensor:
     """Homographies from the original images to their views.
 
@@ -35,21 +40,17 @@ def view_homographies(samples: SampleList) -> Tensor:
     Returns:
         (B, 3, 3) float64 on the CPU.
     """
-    return torch.stack(
-        [
-            torch.as_tensor(sample.get("homography_matrix", torch.eye(3))).double()
-            for sample in samples
-        ]
-    )
+    matrices = [sample.get("homography_matrix", _NO_CHANGE) for sample in samples]
+    return torch.from_numpy(np.stack(matrices).astype(np.float64))
 
 
 def padded_patches(samples: SampleList) -> Tensor:
     """Erased patches of all images, zero-padded to (B, P, 4) float32."""
-    patches = [
-        torch.as_tensor(s.get("erased_patches", torch.zeros(0, 4))).float()
-        for s in samples
-    ]
-    return torch.nn.utils.rnn.pad_sequence(patches, batch_first=True)
+    patches = [np.asarray(s.get("erased_patches", _NO_PATCHES)) for s in samples]
+    padded = np.zeros((len(patches), max(map(len, patches)), 4), np.float32)
+    for row, some in zip(padded, patches, strict=True):
+        row[: len(some)] = some
+    return torch.from_numpy(padded)
 
 
 class ViewMap:
@@ -104,11 +105,12 @@ class ViewMap:
 
     def clipped(self, boxes_N4: Tensor, images_N: Tensor) -> Tensor:
         """Mapped boxes (N, 4), clipped to the view."""
-        return self.clip(self.unclipped(boxes_N4, images_N), images_N)
+        return clip_boxes(self.unclipped(boxes_N4, images_N), self.sizes[images_N])
 
-    def clip(self, mapped_N4: Tensor, images_N: Tensor) -> Tensor:
-        """Boxes (N, 4) that are mapped already, clipped to the view."""
-        return clip_boxes(mapped_N4, self.sizes[images_N])
+    def within(self, mapped_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Mapped boxes (N, 4), clipped, and which reach ``min_box_wh`` (N,)."""
+        clipped = clip_boxes(mapped_N4, self.sizes[images_N])
+        return clipped, are_large(clipped, self.min_box_wh)
 
     def __call__(self, boxes_N4: Tensor, images_N: Tensor) -> tuple[Tensor, Tensor]:
         """Mapped and clipped boxes (N, 4), and whether each is visible (N,)."""
@@ -122,11 +124,14 @@ class ViewMap:
         is_large = are_large(clipped, self.min_box_wh)
         return clipped, is_large & (shares >= self.min_visible)
 
-    def guidance(self, guidance: PseudoBoxes) -> PseudoBoxes:
+    def guidance(
+        self, guidance: PseudoBoxes, seen: tuple[Tensor, Tensor] | None = None
+    ) -> PseudoBoxes:
         """Visible boxes of all images of a batch in the target views.
 
         Args:
             guidance: boxes in pixels of the source views; all their fields are kept.
+            seen: what :meth:`__call__` says of them, where it is known.
 
         Returns:
             New instances, without ``extra``.
@@ -136,9 +141,11 @@ class ViewMap:
         counts = [len(boxes) for boxes in parts]
         moved = [boxes[:] for boxes in parts]
         if any(counts):
-            images = image_numbers(counts, self.matrices.device) % num_images
             boxes = InstanceData.cat(moved)
-            boxes.bboxes, visible = self(boxes.bboxes.float(), images)
+            if seen is None:
+                images = image_numbers(counts, self.matrices.device) % num_images
+                seen = self(boxes.bboxes.float(), images)
+            boxes.bboxes, visible = seen
             [moved] = where_true(boxes, counts, [visible])
         ignored = None if guidance.ignored is None else moved[num_images:]
         return PseudoBoxes(moved[:num_images], ignored, chosen=guidance.chosen)
@@ -148,7 +155,13 @@ class Findings:
     """What a teacher found beyond boxes; it goes with them from view to view.
 
     As it stands it is the same in all views.
+
+    Attributes:
+        seen_boxes: the boxes (N, 4) of all images in this frame and which of them are
+            visible (N,), where the findings have mapped them themselves.
     """
+
+    seen_boxes: tuple[Tensor, Tensor] | None = None
 
     def to_student_view(self, views: ViewMap) -> Findings:
         """The same in the strong views.

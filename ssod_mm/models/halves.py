@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from mmdet.models import BaseDetector
 from mmdet.structures import SampleList
 from torch import Tensor, nn
@@ -64,6 +66,35 @@ class Halves:
         if maps is None or features is not self.features[0]:
             return nullcontext()
         return replaced_method(head, "forward", lambda _features: maps)
+
+    def roi_outputs(
+        self, head: nn.Module, rois: Tensor, labelled_loss: Callable[[], dict]
+    ) -> dict[str, Tensor]:
+        """What the student's RoI head gives for RoIs of the second half.
+
+        Args:
+            head: the RoI head.
+            rois: (P, 5), image in the half and xyxy.
+            labelled_loss: computes the losses of the labelled half, which asks the head
+                about that half's RoIs; :meth:`losses` gives them when they are wanted.
+        """
+        forward, of_second = head._bbox_forward, {}
+        images, boxes = rois.split([1, 4], dim=1)
+        moved = torch.cat([images + len(self.labelled), boxes], dim=1)
+
+        def of_both(_features: Features, labelled_rois: Tensor) -> dict[str, Tensor]:
+            outputs = forward(self.features.whole, torch.cat([labelled_rois, moved]))
+            count = len(labelled_rois)
+            of_second.update({key: rows[count:] for key, rows in outputs.items()})
+            return {key: rows[:count] for key, rows in outputs.items()}
+
+        head.rois_behind = moved
+        try:
+            with replaced_method(head, "_bbox_forward", of_both):
+                self._of_labelled = labelled_loss()
+        finally:
+            del head.rois_behind
+        return of_second
 
     def losses(
         self,

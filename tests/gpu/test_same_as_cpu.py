@@ -44,7 +44,7 @@ def test_nms_of_a_batch_in_one_call(device):
     cfg = dict(type="nms", iou_threshold=0.6)
     rows, kept = nms_by_image(boxes, scores, groups, real, cfg, 40)
     on_device = (tensor.to(device) for tensor in (boxes, scores, groups))
-    found, found_kept = joint_nms(*on_device, 4, real.to(device), 0.6, 40)
+    found, found_kept = joint_nms(*on_device, real.to(device), cfg, 40)
     for image in range(3):
         mine = found[image][found_kept[image]].cpu()
         assert torch.equal(mine, rows[image][kept[image]])

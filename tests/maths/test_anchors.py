@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssod_mm.maths.anchors import anchor_levels, match_anchors
+from ssod_mm.maths.anchors import anchor_levels, level_table, match_anchors
 from ssod_mm.maths.boxes import warp_boxes
 from ssod_mm.maths.clustering import pairwise_iou
 
@@ -71,7 +71,7 @@ def test_no_anchor_of_the_level_overlaps_more(name, a, b, centre):
             matrix = view(each, a, b) @ matrix
     boxes = warp_boxes(torch.cat(grid)[::7], matrix)
     levels = anchor_levels(boxes, 32.0, 3)
-    index, iou = match_anchors(boxes, levels, base, STRIDES, SIZES)
+    index, iou = match_anchors(boxes, levels, level_table(base, STRIDES, SIZES))
     starts = [0, len(grid[0]), len(grid[0]) + len(grid[1])]
     for number, (box, level) in enumerate(zip(boxes, levels.tolist(), strict=True)):
         brute = pairwise_iou(box, grid[level])
@@ -84,7 +84,7 @@ def test_equal_views_match_each_anchor_with_itself():
     base = base_anchors()
     anchors = torch.cat(all_anchors(base))
     levels = anchor_levels(anchors, 32.0, 3)
-    index, iou = match_anchors(anchors, levels, base, STRIDES, SIZES)
+    index, iou = match_anchors(anchors, levels, level_table(base, STRIDES, SIZES))
     assert index.tolist() == list(range(len(anchors)))
     torch.testing.assert_close(iou, torch.ones_like(iou))
 
@@ -107,7 +107,7 @@ def test_nearest_level_by_size():
 def test_boxes_outside_match_the_border():
     boxes = torch.tensor([[-500.0, -500.0, -468.0, -468.0]])
     index, iou = match_anchors(
-        boxes, torch.zeros(1).long(), base_anchors(), STRIDES, SIZES
+        boxes, torch.zeros(1).long(), level_table(base_anchors(), STRIDES, SIZES)
     )
     assert iou.item() == 0
     assert index.item() == 0
@@ -116,5 +116,7 @@ def test_boxes_outside_match_the_border():
 def test_no_boxes():
     empty = torch.zeros(0, 4)
     levels = anchor_levels(empty, 32.0, 3)
-    index, iou = match_anchors(empty, levels, base_anchors(), STRIDES, SIZES)
+    index, iou = match_anchors(
+        empty, levels, level_table(base_anchors(), STRIDES, SIZES)
+    )
     assert index.shape == iou.shape == (0,)

@@ -11,7 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ssod_mm.maths import clustering
-from ssod_mm.maths.clustering import nms_clusters, pairwise_iou
+from ssod_mm.maths.clustering import (
+    clusters_in_parts,
+    greedy_nms,
+    nms_clusters,
+    pairwise_iou,
+)
 
 
 def slow_iou(a, b):
@@ -87,6 +92,67 @@ def test_equals_greedy_nms(rows, iou_thr, score_thr, max_pairs, block):
     assert kept.tolist() == want
     got = [None if c < 0 else want[c] for c in cluster.tolist()]
     assert got == owner
+
+
+# Each box suppresses the next: the search takes as many steps as there are.
+CHAIN = [(place, 0, 5, 1, 8, 0) for place in range(24)]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@given(
+    st.lists(candidates, min_size=1, max_size=3), st.sampled_from([0.0, 0.3, 0.5, 0.7])
+)
+@example([CHAIN, [], CHAIN[:3]], 0.5)
+@settings(deadline=None, max_examples=100)
+def test_padded_groups_keep_what_greedy_nms_keeps(mixed, rows, iou_thr):
+    most = max(map(len, rows))
+    boxes, real = torch.rand(len(rows), most, 4), torch.zeros(len(rows), most).bool()
+    wanted = []
+    for group, drawn in enumerate(rows):
+        part, _, sets = tensors(drawn)
+        places = range(len(part))
+        boxes[group, : len(part)], real[group, : len(part)] = part, sets != 2
+        ranks = [-math.inf if sets[i] == 2 else -i for i in places]
+        same = torch.zeros_like(sets)
+        wanted.append(greedy(part, torch.tensor(ranks), same, iou_thr, -1000)[0])
+    with torch.autocast("cpu", enabled=mixed):
+        kept, counts = greedy_nms(boxes, real, iou_thr)
+    assert [row.nonzero().flatten().tolist() for row in kept] == wanted
+    assert counts == [len(row) for row in wanted]
+
+
+@given(st.lists(st.tuples(candidates, st.sampled_from([0.3, 0.7])), max_size=3))
+@settings(deadline=None, max_examples=100)
+def test_parts_are_clustered_as_each_alone(parts):
+    """One search over several sets of candidates with thresholds of their own."""
+    drawn = [(*tensors(rows), iou_thr) for rows, iou_thr in parts]
+    if not drawn:
+        return
+    sizes = [len(boxes) for boxes, *_ in drawn]
+    numbers = torch.arange(len(drawn)).repeat_interleave(torch.tensor(sizes))
+    thresholds = torch.tensor([iou_thr for *_, iou_thr in drawn])
+    boxes, scores, groups = (
+        torch.cat(column) for column in list(zip(*drawn, strict=True))[:3]
+    )
+    kept, clusters, kept_counts, counts = clusters_in_parts(
+        boxes,
+        scores,
+        3 * numbers + groups,
+        thresholds[numbers],
+        scores >= 0.4,
+        numbers,
+        len(drawn),
+    )
+    start = first = 0
+    for number, (boxes, scores, groups, iou_thr) in enumerate(drawn):
+        want, owners = nms_clusters(boxes, scores, groups, iou_thr, 0.4)
+        end, last = start + len(boxes), first + len(want)
+        assert (kept[first:last] - start).tolist() == want.tolist()
+        mine = clusters[start:end]
+        assert torch.where(mine < 0, -1, mine - first).tolist() == owners.tolist()
+        assert kept_counts[number] == len(want)
+        assert counts[number] == (scores >= 0.4).sum()
+        start, first = end, last
 
 
 @given(candidates, st.sampled_from([0.3, 0.5, 0.7]))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ssod_mm.maths.correlation import spearman
 from ssod_mm.maths.ranking import (
-    cluster_means,
+    candidate_shares,
     cluster_ranks,
     cluster_sizes,
     mean_over_clusters,
@@ -118,14 +118,15 @@ def test_mean_of_means_equals_the_loop(drawn):
         if mine:
             means.append(sum(mine) / len(mine))
     sizes = cluster_sizes(clusters, NUM_CLUSTERS)
-    got = mean_over_clusters(cluster_means(values, clusters, NUM_CLUSTERS), sizes)
+    shares = candidate_shares(sizes, clusters)
+    got = mean_over_clusters(values, shares, (sizes > 0).sum().clamp(min=1))
     want = sum(means) / len(means) if means else 0.0
     assert got.item() == pytest.approx(want)
 
 
 def test_a_given_count_divides():
-    got = mean_over_clusters(torch.tensor([1.0, 3.0]), torch.tensor([1, 5]), 8.0)
-    assert got.item() == 0.5
+    values, shares = torch.tensor([1.0, 3.0, 5.0]), torch.tensor([1.0, 0.5, 0.5])
+    assert mean_over_clusters(values, shares, torch.tensor(10.0)).item() == 0.5
 
 
 def test_ranks_within_clusters():
@@ -196,6 +197,6 @@ def test_no_candidates():
         got = rank_matching(empty, empty, none, count)
         assert got.tolist() == [0.0] * count
         sizes = cluster_sizes(none, count)
-        means = cluster_means(empty, none, count)
-        assert mean_over_clusters(means, sizes).item() == 0
+        shares = candidate_shares(sizes, none)
+        assert mean_over_clusters(empty, shares, torch.tensor(1.0)).item() == 0
         assert rank_agreement(empty, empty, none, count).item() == 0

@@ -53,7 +53,7 @@ def losses(made, logits, stage):
     def box_loss(rows, targets, labels):
         return targets.sum(1) + logits[rows].sum(1)
 
-    return cluster_losses(logits, box_loss, made, stage, (2.0, 0.25))[0]
+    return cluster_losses(logits, logits, box_loss, made, stage, (2.0, 0.25))[0]
 
 
 @pytest.mark.parametrize("norm", ["foreground", "all"])
@@ -113,7 +113,7 @@ def test_a_limit_above_all_background_changes_no_loss():
 
 
 def test_the_head_sees_no_more_than_it_learns_from():
-    model = build_dense(dict(rcnn=dict(max_background=3)))
+    model = build_dense(dict(rcnn=dict(max_background=3)), joint_forward=False)
     head, seen = model.student.roi_head.bbox_head, []
     head.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     losses = model.loss(*batch())

@@ -16,9 +16,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from ssod_mm.models.anchor_grids import valid_anchors
-from ssod_mm.models.batched import batch_heads, proposals
+from ssod_mm.models.batched import batch_heads, proposals, roi_levels
 from ssod_mm.models.batched.anchor_heads import BatchedAnchorHead
-from ssod_mm.models.batched.proposals import joint_nms, nms_by_image
 from ssod_mm.models.batched.roi_heads import StandardRoIHead
 from ssod_mm.models.detectors import mean_teacher
 from tests.golden.steps import CASES, losses_of_steps
@@ -250,11 +249,60 @@ def test_detections_equal_mmdets(kind, one_call, monkeypatch):
             found = batched.predict(images, copy.deepcopy(samples), rescale=True)
         for wanted, other in zip(expected, found, strict=True):
             wanted, other = wanted.pred_instances, other.pred_instances
-            assert wanted.all_keys() == other.all_keys()
-            for key in wanted.all_keys():
+            fields = sorted(wanted.keys())
+            assert fields == sorted(other.keys())
+            for key in fields:
                 same_values(wanted[key], other[key], key, kind)
             seen += len(wanted)
     assert seen > 20
+
+
+@settings(max_examples=60, deadline=None, phases=(Phase.generate,))
+@given(data=st.data())
+def test_levels_come_with_the_sampled_candidates(data):
+    """The features are mmdet's, and the extractor fetches nothing by itself."""
+    stock, batched = pair("faster")
+    for detector in (stock, batched):
+        detector.roi_head.bbox_roi_extractor.finest_scale = 6
+    head, extractor = batched.roi_head, batched.roi_head.bbox_roi_extractor
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 2**31)))
+
+    def boxes(count):
+        corner = 50 * torch.rand(count, 2, generator=generator)
+        return torch.cat([corner, corner + 60 * torch.rand(count, 2)], 1)
+
+    samples = drawn_samples(data.draw, generator)
+    given_boxes = [
+        InstanceData(bboxes=boxes(data.draw(st.sampled_from([0, 3, 40]))))
+        for _ in samples
+    ]
+    behind = None
+    if data.draw(st.booleans()):
+        behind = torch.nn.functional.pad(boxes(9), (1, 0))
+        behind[:2, 3] = behind[:2, 1] - 1.0  # of negative size
+    maps = [torch.randn(len(samples), 16, *grid, generator=generator) for grid in GRIDS]
+    maps = maps[: extractor.num_inputs]
+    head.rois_behind = behind
+    sampling = head.sample(
+        given_boxes,
+        [one.gt_instances for one in samples],
+        [one.ignored_instances for one in samples],
+    )
+    rois = sampling.rois
+    if behind is not None:
+        rois = torch.cat([rois, behind])
+    levels = sampling.levels
+    assert torch.equal(levels.numbers, extractor.levels(rois))
+    found = torch.bincount(levels.numbers, minlength=extractor.num_inputs + 1)
+    assert found.tolist() == list(levels.counts)
+    with (
+        patch.object(extractor, "counts", side_effect=AssertionError),
+        roi_levels.known_levels(extractor, levels),
+    ):
+        pooled = extractor(maps, rois)
+    assert extractor.known is None
+    expected = stock.roi_head.bbox_roi_extractor(maps, rois)
+    torch.testing.assert_close(pooled, expected, rtol=0, atol=0)
 
 
 def same_values(wanted, other, key, kind):
@@ -317,30 +365,15 @@ def test_drawn_detections_equal_mmdets(kind, one_call, monkeypatch):
             assert len(wanted) == len(other)
             if not len(wanted) and arguments[4] is None:
                 continue  # fields of an image without RoIs
-            assert set(wanted.all_keys()) == set(other.all_keys())
-            for key in wanted.all_keys():
+            fields = sorted(wanted.keys())
+            assert fields == sorted(other.keys())
+            for key in fields:
                 assert wanted[key].shape == other[key].shape
                 same_values(wanted[key], other[key], key, kind)
             kept += len(wanted)
 
     check()
     assert kept > 100
-
-
-def test_many_candidates_go_through_nms_image_by_image(monkeypatch):
-    """The mask of one call grows with the square of their number."""
-    monkeypatch.setattr(proposals, "in_one_call", lambda _boxes: True)
-    corner = torch.rand(30, 2) * 50
-    boxes = torch.cat([corner, corner + 20], 1)
-    images, labels = torch.arange(30) // 10, torch.arange(30) % 2
-    cfg = ConfigDict(nms=dict(type="nms", iou_threshold=0.5), max_per_img=4)
-    arguments = boxes, torch.rand(30), images, labels, 4, 2, cfg
-    rows, counts = proposals.detections_nms(*arguments)
-    monkeypatch.setattr(proposals, "_MOST_IN_ONE_CALL", 29)
-    with patch.object(proposals, "nms_in_cells", side_effect=AssertionError):
-        again, same = proposals.detections_nms(*arguments)
-    assert rows.tolist() == again.tolist()
-    assert counts == same == [4, 4, 4, 0]
 
 
 @pytest.mark.parametrize("min_size", [-1, 0, 12])
@@ -364,36 +397,6 @@ def test_proposals_equal_mmdets(min_size, one_call, monkeypatch):
             assert torch.equal(wanted.bboxes, other.bboxes)
             assert torch.equal(wanted.scores, other.scores)
             assert torch.equal(wanted.labels, other.labels)
-
-
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_one_nms_call_keeps_what_a_call_for_each_image_keeps(data):
-    draw = data.draw
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
-    images, count = draw(st.integers(1, 4)), draw(st.integers(1, 60))
-    # Whole pixels: moved apart or not, their IoUs are the same to the bit.
-    size = (images, count, 2)
-    corner = torch.randint(0, 300, size, generator=generator)
-    sides = torch.randint(1, 200, size, generator=generator)
-    boxes = torch.cat([corner, corner + sides], 2).float()
-    scores = torch.rand(images, count, generator=generator)
-    groups = torch.randint(0, 5, (count,), generator=generator)
-    real = torch.rand(images, count, generator=generator) < draw(
-        st.sampled_from([0.0, 0.5, 1.0])
-    )
-    boxes = boxes * real[..., None]
-    limit = draw(st.integers(1, count))
-    cfg = ConfigDict(type="nms", iou_threshold=0.5)
-    expected = nms_by_image(boxes, scores, groups, real, cfg, limit)
-    found = joint_nms(boxes, scores, groups, 5, real, 0.5, limit)
-    for image in range(images):
-        one = expected[0][image][expected[1][image]]
-        other = found[0][image][found[1][image]]
-        assert one.tolist() == other.tolist()
-        assert found[1][image].tolist() == sorted(
-            found[1][image].tolist(), reverse=True
-        )
 
 
 def test_checkpoints_fit_both_ways():

@@ -96,7 +96,13 @@ def test_losses_equal_the_loop(stage, weighted):
     weights = torch.tensor([0.5, 1.0, 3.0]) if weighted else torch.ones(3)
     made = targets()
     got, stats = cluster_losses(
-        logits, box_loss, made, stage, (2.0, 0.25), weights if weighted else None
+        logits,
+        logits,
+        box_loss,
+        made,
+        stage,
+        (2.0, 0.25),
+        weights if weighted else None,
     )
     want = slow_losses(logits.tolist(), made, stage, weights.tolist())
     assert {k: v.item() for k, v in got.items()} == pytest.approx(want, rel=1e-4)
@@ -108,15 +114,16 @@ def test_few_clusters_do_not_blow_up_the_background():
     logits = torch.zeros(NUM_ROWS, NUM_CLASSES)
     stage = DenseStage(min_foreground=1.0, cls_weight=1.0)
     made = targets()
-    floor, _ = cluster_losses(logits, box_loss, made, stage, (2.0, 0.25))
+    floor, _ = cluster_losses(logits, logits, box_loss, made, stage, (2.0, 0.25))
     other = DenseStage(background_norm="all")
-    whole, _ = cluster_losses(logits, box_loss, made, other, (2.0, 0.25))
+    whole, _ = cluster_losses(logits, logits, box_loss, made, other, (2.0, 0.25))
     assert floor["cls"].item() == pytest.approx(whole["cls"].item())
 
 
 def test_no_box_target_gives_no_box_loss():
     stage = DenseStage(box_target="none")
-    got, _ = cluster_losses(torch.zeros(9, 3), box_loss, targets(), stage, (2.0, 0.25))
+    logits = torch.zeros(9, 3)
+    got, _ = cluster_losses(logits, logits, box_loss, targets(), stage, (2.0, 0.25))
     assert got["reg"] == 0
 
 

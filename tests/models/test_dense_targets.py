@@ -7,7 +7,9 @@ import torch
 from mmdet.models.task_modules import AnchorGenerator
 from mmengine.config import ConfigDict
 
-from ssod_mm.models.dense.anchors import anchor_targets, matched_rows
+from ssod_mm.models.batched import proposals
+from ssod_mm.models.dense.anchors import anchor_matches, matched_rows
+from ssod_mm.models.dense.losses import cluster_targets
 from ssod_mm.models.dense.rcnn import student_targets
 from ssod_mm.models.dense.settings import DenseStage
 from tests.models.builders import batch, total
@@ -25,7 +27,9 @@ pytestmark = pytest.mark.usefixtures("mmdet_scope")
 FLIP = torch.tensor([[-1.0, 0, 96], [0, 1, 0], [0, 0, 1]])
 
 
-def test_kept_boxes_are_those_of_the_detector_itself():
+@pytest.mark.parametrize("one_call", [False, True])
+def test_kept_boxes_are_those_of_the_detector_itself(one_call, monkeypatch):
+    monkeypatch.setattr(proposals, "in_one_call", lambda _boxes: one_call)
     model = build_dense(BOTH)
     inputs, samples = batch()
     found, _, _ = guidance_of(model)
@@ -33,22 +37,40 @@ def test_kept_boxes_are_those_of_the_detector_itself():
     metas = [sample.metainfo for sample in weak]
     with torch.no_grad():
         features = teacher.extract_feat(inputs["unsup_teacher"])
-        proposals = teacher.rpn_head.predict(
-            features, [s.clone() for s in weak], rescale=False
-        )
         test_cfg = ConfigDict(teacher.test_cfg.rcnn, score_thr=0.45, max_per_img=1000)
         # the proposals of training, which the student gets
-        proposals = teacher.rpn_head.predict_by_feat(
+        given = teacher.rpn_head.predict_by_feat(
             *teacher.rpn_head(features),
             batch_img_metas=metas,
             cfg=teacher.train_cfg.rpn_proposal,
         )
-        want = teacher.roi_head.predict_bbox(features, metas, proposals, test_cfg)
+        want = teacher.roi_head.predict_bbox(features, metas, given, test_cfg)
     for mine, theirs in zip(found.instances, want, strict=True):
         assert len(mine) == len(theirs) > 3
         torch.testing.assert_close(mine.scores, theirs.scores)
         torch.testing.assert_close(mine.bboxes, theirs.bboxes)
         assert mine.labels.tolist() == theirs.labels.tolist()
+
+
+def test_proposals_that_are_none_change_no_loss(monkeypatch):
+    """On CUDA images have equally many RoIs; some of them stand for nothing."""
+    cfg, losses, given = focal_cfg(), [], []
+    cfg["train_cfg"]["rpn_proposal"]["max_per_img"] = 300  # more than NMS keeps
+    for one_call in (False, True):
+        monkeypatch.setattr(proposals, "in_one_call", lambda _boxes, one=one_call: one)
+        model = build_dense(BOTH, cfg=cfg)
+        ask = model._proposals
+        model._proposals = lambda *args, ask=ask: given.append(ask(*args)) or given[-1]
+        losses.append(model.loss(*batch()))
+    found, padded = given
+    assert found.real is None
+    assert len(set(found.counts)) > 1
+    assert len(set(padded.counts)) == 1
+    assert padded.real.sum() == len(found.boxes) < len(padded.boxes)
+    for name, value in losses[0].items():
+        torch.testing.assert_close(
+            total({"loss": losses[1][name]}), total({"loss": value})
+        )
 
 
 def test_rpn_keeps_what_the_rpn_itself_keeps():
@@ -231,13 +253,13 @@ def test_background_anchors_are_partners_of_the_teachers(ignore_thr):
         }
         want += [row in clear - looked_at for row in range(len(mapped))]
     stage = model.stages["rpn"]
-    targets, _ = anchor_targets(rpn, grids, strong, moved.extra.stages["rpn"], stage)
-    assert targets.background.tolist() == want
-    everything, _ = anchor_targets(
-        rpn, grids, strong, moved.extra.stages["rpn"], replace(stage, background="all")
-    )
-    assert 0 < sum(want) < everything.background.sum()
-    assert not (targets.background & ~everything.background).any()
+    clusters = moved.extra.stages["rpn"]
+    background = anchor_matches(rpn, grids, strong, clusters, stage).background
+    assert background.tolist() == want
+    all_of_it = replace(stage, background="all")
+    everything = anchor_matches(rpn, grids, strong, clusters, all_of_it).background
+    assert 0 < sum(want) < everything.sum()
+    assert not (background & ~everything).any()
 
 
 def test_equal_views_teach_the_rpn_what_nms_kept():
@@ -247,12 +269,11 @@ def test_equal_views_teach_the_rpn_what_nms_kept():
     grids = [(8, 12), (4, 6), (2, 3)]
     weak, stage = found.extra.stages["rpn"], model.stages["rpn"]
     rpn = model.student.rpn_head
-    targets, anchors = anchor_targets(
-        rpn, grids, strong, moved.extra.stages["rpn"], stage
-    )
+    matches = anchor_matches(rpn, grids, strong, moved.extra.stages["rpn"], stage)
+    (targets,) = cluster_targets([matches], [stage])
     taught = moved.extra.stages["rpn"].alive[weak.clusters]
     assert targets.rows.tolist() == weak.rows[taught].tolist()
-    want = torch.ones(len(anchors), dtype=torch.bool).index_fill(0, weak.rows, False)
+    want = torch.ones_like(targets.background).index_fill(0, weak.rows, False)
     assert torch.equal(targets.background, want)
     kept = weak.boxes[weak.kept[weak.clusters[taught]]]
     torch.testing.assert_close(targets.boxes, kept, atol=1e-3, rtol=0)

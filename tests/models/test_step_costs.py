@@ -32,10 +32,10 @@ def costs(method: str) -> Phases:
 
 # Method -> bounds on operations and waits.
 BOUNDS = {
-    "mean_teacher": (1510, 11),
-    "certainty": (1660, 11),
-    "lerprc": (1730, 12),
-    "dtg": (3020, 30),
+    "mean_teacher": (1385, 9),
+    "certainty": (1530, 9),
+    "lerprc": (1555, 10),
+    "dtg": (2135, 16),
 }
 
 

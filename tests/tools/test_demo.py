@@ -79,7 +79,7 @@ def test_own_data_is_an_option_of_every_training(demo, monkeypatch, data):
             assert options["data_root"] == str(data)
             assert options["pretrained"] == "weights.pth"
     lengths = [stage.max_iters for stage in plan_sweep(found.sweep).stages.values()]
-    assert lengths == [1600, 600, 600]
+    assert lengths == [1600, 1000, 1000]
 
 
 def test_rows_and_lengths_can_be_chosen(demo, monkeypatch, data):

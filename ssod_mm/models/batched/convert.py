@@ -11,6 +11,7 @@ from ssod_mm.models import heads
 from ssod_mm.models.batched import anchor_heads as batched_anchor
 from ssod_mm.models.batched import bbox_heads as batched_bbox
 from ssod_mm.models.batched import roi_heads as batched_roi
+from ssod_mm.models.batched.roi_levels import SingleRoIExtractor
 from ssod_mm.models.batched.rules import DeviceDeltaCoder
 
 _ANCHOR_HEADS = {
@@ -59,7 +60,7 @@ def _batched_class(module: nn.Module) -> type | None:
     if kind in _BBOX_HEADS and batched_bbox.fits_bbox_head(module):
         return _BBOX_HEADS[kind]
     if kind is roi_extractors.SingleRoIExtractor:
-        return batched_roi.SingleRoIExtractor
+        return SingleRoIExtractor
     if kind is roi_heads.StandardRoIHead and batched_roi.fits_roi_head(module):
         inner = module.bbox_head  # not changed yet: it comes later
         if type(inner) in _BBOX_HEADS and batched_bbox.fits_bbox_head(inner):

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from mmdet.models import roi_heads
-from mmdet.models.roi_heads import roi_extractors
 from mmdet.models.utils import unpack_gt_instances
 from mmdet.structures import SampleList
 from mmengine.structures import InstanceData
@@ -28,6 +27,11 @@ from ssod_mm.models.batched.padding import (
 )
 from ssod_mm.models.batched.parts import ROI_PARTS
 from ssod_mm.models.batched.proposals import PaddedProposals
+from ssod_mm.models.batched.roi_levels import (
+    RoILevels,
+    SingleRoIExtractor,
+    known_levels,
+)
 from ssod_mm.models.batched.rules import assign_rule, sample_rule
 
 
@@ -55,7 +59,7 @@ class BatchedSampling(Sequence):
 
     Args:
         images: (P,) image of each candidate.
-        priors: (P, 4) the candidates.
+        rois: (P, 5) the candidates, image and xyxy.
         foreground: (P,) whether each is.
         assigned: (P,) place of its box in its image; any number for background.
         boxes: (P, 4) its box.
@@ -63,12 +67,13 @@ class BatchedSampling(Sequence):
         counts: numbers of foreground and of background candidates of each image.
         part: number of the part of the batch that these are.
         targets: what ``get_targets`` gives of them, where it is known already.
+        levels: of the candidates and of the RoIs behind them, where they are known.
     """
 
     def __init__(
         self,
         images: Tensor,
-        priors: Tensor,
+        rois: Tensor,
         foreground: Tensor,
         assigned: Tensor,
         boxes: Tensor,
@@ -76,9 +81,10 @@ class BatchedSampling(Sequence):
         counts: Sequence[tuple[int, int]],
         part: int = 0,
         targets: tuple[Tensor, ...] | None = None,
+        levels: RoILevels | None = None,
     ) -> None:
         self.images = images
-        self.priors = priors
+        self.rois = rois
         self.foreground = foreground
         self.assigned = assigned
         self.boxes = boxes
@@ -86,6 +92,7 @@ class BatchedSampling(Sequence):
         self.counts = counts
         self.part = part
         self.targets = targets
+        self.levels = levels
 
     def in_parts(
         self, parts: Sequence[int], targets: tuple[Tensor, ...]
@@ -101,10 +108,14 @@ class BatchedSampling(Sequence):
             counts = self.counts[start : start + images]
             first = sum(map(sum, self.counts[:start]))
             rows = slice(first, first + sum(map(sum, counts)))
+            image_P, rois = self.images[rows], self.rois[rows]
+            if start:
+                image_P = image_P - start
+                rois = torch.cat([image_P[:, None], rois[:, 1:]], dim=1)
             sampled.append(
                 BatchedSampling(
-                    self.images[rows] - start if start else self.images[rows],
-                    self.priors[rows],
+                    image_P,
+                    rois,
                     self.foreground[rows],
                     self.assigned[rows],
                     self.boxes[rows],
@@ -118,9 +129,9 @@ class BatchedSampling(Sequence):
         return sampled
 
     @property
-    def rois(self) -> Tensor:
-        """(P, 5) image and xyxy."""
-        return torch.cat([self.images[:, None].to(self.priors), self.priors], dim=1)
+    def priors(self) -> Tensor:
+        """(P, 4) the candidates."""
+        return self.rois[:, 1:]
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -152,15 +163,19 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
     """``StandardRoIHead`` whose candidates are sampled for all images at once.
 
     Its box head must take :class:`BatchedSampling`. The host learns the numbers of the
-    sampled candidates in one fetch, so that everything behind works without padding.
+    sampled candidates and of those in each level in one fetch, so that everything
+    behind works without padding.
 
     Attributes:
         parts: numbers of images of the parts of the batch that have losses of their
             own, see :func:`~ssod_mm.models.batched.parts.losses_of_parts`; None: the
             batch is one part.
+        rois_behind: (Q, 5) RoIs that the head will see in one pass with the sampled
+            ones, behind them; their levels come by the same fetch. None: no others.
     """
 
     parts: tuple[int, ...] | None = None
+    rois_behind: Tensor | None = None
 
     def sampling_keys(self, size: tuple[int, int], device: torch.device) -> Tensor:
         """Uniform keys (B, N), by which candidates are sampled."""
@@ -186,7 +201,8 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
         truth, ignored, _ = unpack_gt_instances(batch_data_samples)
         sampling = self.sample(rpn_results_list, truth, ignored)
         rois = sampling.rois
-        outputs = self._bbox_forward(x, rois)
+        with known_levels(self.bbox_roi_extractor, sampling.levels):
+            outputs = self._bbox_forward(x, rois)
         logits, boxes = outputs["cls_score"], outputs["bbox_pred"]
         if self.parts is None:
             return self._box_losses(logits, boxes, rois, sampling)
@@ -294,45 +310,19 @@ class StandardRoIHead(roi_heads.StandardRoIHead):
         rows, foreground, background = sample_by_keys(
             assigned, keys, sample_rule(self.bbox_sampler)
         )
-        return _without_gaps(priors, truth, assigned, rows, foreground, background)
-
-
-class SingleRoIExtractor(roi_extractors.SingleRoIExtractor):
-    """``SingleRoIExtractor`` that learns the levels of all RoIs in one fetch."""
-
-    def forward(
-        self,
-        feats: Sequence[Tensor],
-        rois: Tensor,
-        roi_scale_factor: float | None = None,
-    ) -> Tensor:
-        """Features (P, C, h, w) of RoIs (P, 5), see mmdet's method."""
-        if len(feats) == 1 or not len(rois):
-            return super().forward(feats, rois, roi_scale_factor)
-        rois = rois.type_as(feats[0])
-        levels = self.map_roi_levels(rois, len(feats))
-        if roi_scale_factor is not None:
-            rois = self.roi_rescale(rois, roi_scale_factor)
-        # RoIs of negative size, which untrained Sparse R-CNNs give, have no level: as
-        # mmdet's, their features are zeros.
-        levels = torch.where((levels >= 0) & (levels < len(feats)), levels, len(feats))
-        numbers = torch.arange(len(feats) + 1, device=rois.device)
-        *counts, num_without = (levels[:, None] == numbers).sum(0).tolist()
-        if num_without == len(rois):
-            return super().forward(feats, rois, None)
-        order = levels.argsort(stable=True)
-        rows = rois[order].split([*counts, num_without])
-        parts = zip(self.roi_layers, feats, rows, strict=False)
-        pooled = [layer(maps, part) for layer, maps, part in parts if len(part)]
-        if num_without:
-            pooled.append(pooled[0].new_zeros(num_without, *pooled[0].shape[1:]))
-        pooled = torch.cat(pooled)
-        # Each level stays in the graph: a process that waits for its gradient would
-        # wait for ever.
-        for maps, count in zip(feats, counts, strict=True):
-            if not count and maps.requires_grad:
-                pooled = pooled + 0.0 * maps.flatten()[0]
-        return pooled[order.argsort()]
+        extractor = self.bbox_roi_extractor
+        if not isinstance(extractor, SingleRoIExtractor) or extractor.num_inputs == 1:
+            extractor = None
+        return _without_gaps(
+            priors,
+            truth,
+            assigned,
+            rows,
+            foreground,
+            background,
+            extractor,
+            self.rois_behind,
+        )
 
 
 def _padded(proposals: Sequence[InstanceData]) -> tuple[Tensor, Tensor]:
@@ -353,26 +343,46 @@ def _without_gaps(
     rows_BS: Tensor,
     foreground_BS: Tensor,
     background_BS: Tensor,
+    extractor: SingleRoIExtractor | None,
+    rois_behind: Tensor | None,
 ) -> BatchedSampling:
     """The sampled candidates of all images, one after the other."""
     images, size = rows_BS.shape
-    sums = torch.stack([foreground_BS.sum(1), background_BS.sum(1)], dim=1)
-    counts = [tuple(pair) for pair in sums.tolist()]
-    total = sum(map(sum, counts))
+    device = rows_BS.device
     # Flat places in (B, S); those that stand for nothing go to the end and are cut.
-    place_P = torch.arange(images * size, device=rows_BS.device)
-    if total < images * size:
-        empty = ~(foreground_BS | background_BS).flatten()
-        place_P = empty.to(torch.uint8).argsort(stable=True)[:total]
+    place_P = torch.arange(images * size, device=device)
     image_P = place_P // max(size, 1)
-    row_P = rows_BS.flatten()[place_P]
+    row_P = rows_BS.flatten()
+    rois_P5 = torch.cat([image_P[:, None], priors_BN4[image_P, row_P]], dim=1)
+    is_empty_P = ~(foreground_BS | background_BS).flatten()
+    sums = [foreground_BS.sum(1), background_BS.sum(1)]
+    if extractor is not None:
+        both, none = rois_P5, is_empty_P
+        if rois_behind is not None:
+            both = torch.cat([rois_P5, rois_behind])
+            none = torch.cat([none, none.new_zeros(len(rois_behind))])
+        levels = extractor.levels(both)
+        sums.append(extractor.counts(levels.masked_fill(none, -1)))
+    sums = torch.cat(sums).tolist()
+    counts = list(zip(sums[:images], sums[images : 2 * images], strict=True))
+    total = sum(map(sum, counts))
+    if total < images * size:
+        place_P = is_empty_P.to(torch.uint8).argsort(stable=True)[:total]
+        image_P, row_P = image_P[place_P], row_P[place_P]
+        rois_P5 = rois_P5[place_P]
+        if extractor is not None:
+            levels = torch.cat([levels[place_P], levels[images * size :]])
+    known = None
+    if extractor is not None:
+        known = RoILevels(levels, sums[2 * images :])
     which_P = (assigned_BN[image_P, row_P] - 1).clamp(min=0)
     return BatchedSampling(
         images=image_P,
-        priors=priors_BN4[image_P, row_P],
+        rois=rois_P5,
         foreground=foreground_BS.flatten()[place_P],
         assigned=which_P,
         boxes=truth.boxes[image_P, which_P],
         labels=truth.labels[image_P, which_P],
         counts=counts,
+        levels=known,
     )

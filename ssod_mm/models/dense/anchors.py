@@ -1,15 +1,14 @@
 """Dense guidance on anchors: of the RPN, and of one-stage detectors.
 
-The teacher's anchors are clustered by its NMS (:func:`anchor_clusters`). Each finds its
-partner among the student's anchors (:func:`partners`), which learns class and kept box
-of the cluster (:func:`anchor_targets`, :func:`anchor_losses`).
+The teacher's anchors (:func:`anchor_candidates`) are clustered by its NMS. Each finds
+its partner among the student's anchors (:func:`partners`), which learns class and kept
+box of the cluster (:func:`anchor_losses`).
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from mmdet.models.dense_heads import AnchorHead, GFLHead, RetinaHead, RPNHead
@@ -19,12 +18,11 @@ from torch import Tensor
 from ssod_mm.errors import UserError
 from ssod_mm.maths.anchors import anchor_levels, match_anchors
 from ssod_mm.maths.boxes import clip_boxes
-from ssod_mm.maths.clustering import nms_clusters
 from ssod_mm.models.anchor_grids import anchor_grid, valid_anchors
 from ssod_mm.models.batched.padding import constant
 from ssod_mm.models.dense.boxes import box_losses, decoded_boxes, num_box_outputs
-from ssod_mm.models.dense.clusters import Clusters, class_floors, gathered
-from ssod_mm.models.dense.losses import Targets, cluster_losses, cluster_targets
+from ssod_mm.models.dense.clusters import Candidates, Clusters, class_floors
+from ssod_mm.models.dense.losses import Matches, Targets, cluster_losses
 from ssod_mm.models.dense.settings import DenseStage
 from ssod_mm.models.heads.answers import focal_parameters
 
@@ -72,18 +70,18 @@ def flat_maps(maps: Maps, channels: int) -> Tensor:
     ).float()
 
 
-def anchor_clusters(
+def anchor_candidates(
     head: AnchorHead,
     cls_maps: Maps,
     box_maps: Maps,
     samples: SampleList,
     stage: DenseStage,
     taus_C: Tensor | None = None,
-) -> Clusters:
-    """Clusters of the teacher's anchors, in the weak views.
+) -> tuple[Candidates, dict[str, Tensor]]:
+    """Candidates among the teacher's anchors, in the weak views.
 
-    Greedy NMS as the head itself would do it, on all candidates: by image and level
-    for an RPN, by image and class for a one-stage detector.
+    Their groups are those in which the head itself would do NMS: by image and level for
+    an RPN, by image and class for a one-stage detector.
 
     Args:
         head: the teacher's head.
@@ -94,7 +92,8 @@ def anchor_clusters(
         taus_C: a threshold for each class in place of ``stage.tau``.
 
     Returns:
-        The clusters, ``kept`` by falling score.
+        The candidates; and ``all_priors`` and ``clear`` of :class:`Clusters`, or with
+        ``stage.background="all"`` nothing.
     """
     device = cls_maps[0].device
     logits = flat_maps(cls_maps, head.cls_out_channels)
@@ -120,19 +119,19 @@ def anchor_clusters(
     sides = boxes[:, 2:] - boxes[:, :2]
     counts = (sides > 0).all(1) & (scores >= taus_C[labels])
     ranks = torch.where(counts, scores, -1.0)
-    kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
-    candidates = gathered(
-        kept, clusters, images, rows, labels, scores, priors, boxes, len(anchors_N4)
+    flat_rows = images * len(anchors_N4) + rows
+    candidates = Candidates(
+        images, flat_rows, labels, scores, ranks, priors, boxes, groups, iou_thr
     )
     if stage.background == "all":
-        return candidates
+        return candidates, {}
     metas = [sample.metainfo for sample in samples]
     clear_BN = (logits < floors_C.logit()).all(-1)
     valid_BN = valid_anchors(head, grids, metas, device)
     if valid_BN is not None:
         clear_BN &= valid_BN
     all_priors = anchors_N4.expand(len(samples), -1, -1)
-    return replace(candidates, all_priors=all_priors, clear=clear_BN)
+    return candidates, {"all_priors": all_priors, "clear": clear_BN}
 
 
 def matched_rows(
@@ -161,7 +160,7 @@ def matched_rows(
         middle = statistics.geometric_mean if nearest else min
         base_size = middle(grid.base_sides)
     levels = anchor_levels(priors, base_size, len(grids), nearest)
-    index, iou = match_anchors(priors, levels, grid.base, grid.strides, grid.sizes)
+    index, iou = match_anchors(priors, levels, grid.matching)
     return images * len(grid.anchors) + index, iou
 
 
@@ -217,19 +216,18 @@ def partners(
     )
 
 
-def anchor_targets(
+def anchor_matches(
     head: AnchorHead,
     grids: Sequence[tuple[int, int]],
     samples: SampleList,
     candidates: Clusters,
     stage: DenseStage,
-) -> tuple[Targets, Tensor]:
-    """What the student learns on its own anchors, and the anchors (R, 4).
+) -> Matches:
+    """Which of the student's anchors the teacher's candidates are.
 
     Background are the anchors of the view's valid area that are partners of anchors
     below ``tau``, or with ``stage.background="all"`` of no candidate of the teacher. A
-    candidate whose kept box is not visible in the strong view, or that no anchor
-    overlaps, teaches nothing.
+    candidate that no anchor overlaps teaches nothing.
 
     Args:
         head: the student's head.
@@ -239,39 +237,34 @@ def anchor_targets(
         stage: settings.
     """
     device, metas = candidates.priors.device, [s.metainfo for s in samples]
-    anchors_N4 = anchor_grid(head, grids, device).anchors
-    anchors_R4 = anchors_N4.repeat(len(samples), 1)
-    valid_BN = valid_anchors(head, grids, metas, device)
-    if valid_BN is None:
-        background = torch.ones(len(anchors_R4), dtype=torch.bool, device=device)
-    else:
-        background = valid_BN.flatten()
-    rows, iou, unsure, clear_R = partners(
-        head, grids, candidates, stage, len(background)
+    num_anchors = len(samples) * len(anchor_grid(head, grids, device).anchors)
+    rows, iou, unsure, background = partners(
+        head, grids, candidates, stage, num_anchors
     )
-    if clear_R is not None:
-        background &= clear_R
+    if background is None:
+        background = torch.ones(num_anchors, dtype=torch.bool, device=device)
+    valid_BN = valid_anchors(head, grids, metas, device)
+    if valid_BN is not None:
+        background &= valid_BN.flatten()
     background = background.index_fill(0, torch.cat([rows, unsure]), False)
-    return cluster_targets(candidates, rows, iou > 0, background, stage), anchors_R4
+    return Matches(candidates, rows, iou > 0, background)
 
 
 def anchor_losses(
     head: AnchorHead,
     cls_maps: Maps,
     box_maps: Maps,
-    samples: SampleList,
-    candidates: Clusters,
+    targets: Targets,
     stage: DenseStage,
     figures: bool = True,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The student's losses on its own anchors, see :func:`anchor_targets`.
+    """The student's losses on its own anchors, see :func:`anchor_matches`.
 
     Args:
         head: the student's head.
         cls_maps: its class logits per level.
         box_maps: its box outputs per level.
-        samples: data samples of the strong views.
-        candidates: the teacher's clusters, mapped to the strong views.
+        targets: what to learn.
         stage: settings.
         figures: whether statistics are wanted.
 
@@ -280,16 +273,23 @@ def anchor_losses(
     """
     logits = flat_maps(cls_maps, head.cls_out_channels).flatten(0, 1)
     grids = [tuple(m.shape[-2:]) for m in cls_maps]
-    targets, anchors_R4 = anchor_targets(head, grids, samples, candidates, stage)
+    anchors_N4 = anchor_grid(head, grids, logits.device).anchors
     outputs_RC = flat_maps(box_maps, num_box_outputs(head)).flatten(0, 1)
 
     def box_loss(rows: Tensor, boxes: Tensor, _labels_M: Tensor) -> Tensor:
-        return box_losses(head, anchors_R4[rows], outputs_RC[rows], boxes)
+        anchors = anchors_N4[rows % len(anchors_N4)]
+        return box_losses(head, anchors, outputs_RC[rows], boxes)
 
     losses, stats = cluster_losses(
-        logits, box_loss, targets, stage, focal_parameters(head), figures=figures
+        logits,
+        outputs_RC,
+        box_loss,
+        targets,
+        stage,
+        focal_parameters(head),
+        figures=figures,
     )
     scale = getattr(head.loss_cls, "loss_weight", 1.0)
-    losses["cls"] = losses["cls"] * scale
-    losses["reg"] = losses["reg"] + outputs_RC.sum() * 0.0
+    if scale != 1.0:
+        losses["cls"] = losses["cls"] * scale
     return losses, stats

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ssod_mm.maths.clustering import check_iou_thr, clusters_in_parts
 from ssod_mm.models.dense.settings import DenseStage
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the teacher finds in a stage over a batch, before its NMS.
+
+    Legend: L priors with a class that are candidates or unsure.
+
+    Attributes:
+        images: (L,) their images, int64.
+        rows: (L,) place of the prior among the teacher's priors of the batch, int64.
+        labels: (L,) classes, int64.
+        scores: (L,) the teacher's probability of the class.
+        ranks: (L,) what ranks the candidates, at least 0; negative for unsure ones.
+        priors: (L, 4) the priors, xyxy in pixels of the frame.
+        boxes: (L, 4) the teacher's regressed boxes.
+        groups: (L,) int64, at least 0: NMS keeps different groups apart.
+        iou_thr: threshold of NMS.
+    """
+
+    images: Tensor
+    rows: Tensor
+    labels: Tensor
+    scores: Tensor
+    ranks: Tensor
+    priors: Tensor
+    boxes: Tensor
+    groups: Tensor
+    iou_thr: float
 
 
 @dataclass(frozen=True)
@@ -29,11 +59,13 @@ class Clusters:
             is left to be learnt, the kept box.
         clusters: (M,) its cluster, int64 in [0, K).
         kept_boxes: (K, 4) kept boxes.
-        kept: (K,) the kept candidates' places among the M.
+        kept: (K,) the kept candidates' places among the M, image after image and each
+            by falling rank.
         alive: (K,) whether the kept box is visible in the frame.
         unsure_rows: (U,) rows of the priors that teach nothing.
         unsure_images: (U,) their images.
         unsure_priors: (U, 4) the priors themselves.
+        kept_counts: kept boxes of each image of the teacher's batch.
         all_priors: (B, N, 4) all anchors of each image, for the background of stages
             whose priors differ between the views; None elsewhere.
         clear: (B, N) whether the teacher finds nothing there.
@@ -54,6 +86,7 @@ class Clusters:
     unsure_rows: Tensor
     unsure_images: Tensor
     unsure_priors: Tensor
+    kept_counts: Sequence[int] = ()
     all_priors: Tensor | None = None
     clear: Tensor | None = None
     prior_images: Tensor | None = None
@@ -75,83 +108,69 @@ def class_floors(
     return taus_C, taus_C.clamp(max=stage.ignore_thr)
 
 
-def gathered(
-    kept: Tensor,
-    clusters: Tensor,
-    images: Tensor,
-    rows: Tensor,
-    labels: Tensor,
-    scores: Tensor,
-    priors: Tensor,
-    boxes: Tensor,
-    num_rows: int,
-) -> Clusters:
-    """Clusters from the result of NMS; what is in none is unsure.
+def clusters_of(
+    stages: Mapping[str, Candidates], num_images: int
+) -> dict[str, Clusters]:
+    """Clusters of all stages, from one search; what is in none is unsure.
 
     Args:
-        kept: (K,) kept candidates.
-        clusters: (L,) cluster of each candidate looked at, or -1.
-        images: (L,) their images.
-        rows: (L,) their priors' rows in the image, or with ``num_rows=0`` in the batch.
-        labels: (L,) their classes.
-        scores: (L,) their class probabilities.
-        priors: (L, 4) their priors.
-        boxes: (L, 4) their regressed boxes.
-        num_rows: priors of an image.
-    """
-    is_rest = clusters < 0
-    rows_by_kind = is_rest.byte().argsort(stable=True)
-    num_rest = int(is_rest.sum())
-    clustered, rest = rows_by_kind.split([len(clusters) - num_rest, num_rest])
-    place = torch.empty_like(clusters)
-    place[clustered] = torch.arange(len(clustered), device=clustered.device)
-    flat = images * num_rows + rows
-    return Clusters(
-        images=images[clustered],
-        rows=flat[clustered],
-        labels=labels[clustered],
-        scores=scores[clustered],
-        priors=priors[clustered],
-        boxes=boxes[clustered],
-        clusters=clusters[clustered],
-        kept_boxes=boxes[kept],
-        kept=place[kept],
-        alive=torch.ones_like(kept, dtype=torch.bool),
-        unsure_rows=flat[rest],
-        unsure_images=images[rest],
-        unsure_priors=priors[rest],
-    )
-
-
-def kept_instances(candidates: Clusters, num_images: int) -> list[InstanceData]:
-    """Kept boxes of each image as detections, by falling score.
-
-    Args:
-        candidates: clusters of a stage.
+        stages: candidates of each stage, in the weak views.
         num_images: images of the batch.
 
-    Returns:
-        Per image ``bboxes``, ``scores`` and ``labels``.
+    Raises:
+        ValueError: if a threshold of NMS is out of range.
     """
-    kept = InstanceData(
-        bboxes=candidates.kept_boxes, scores=candidates.scores[candidates.kept]
+    floats, ints = [], []
+    for number, stage in enumerate(stages.values()):
+        check_iou_thr(stage.iou_thr)
+        numbers = torch.stack([stage.scores, stage.ranks], dim=1)
+        floats.append(torch.cat([stage.boxes, stage.priors, numbers], dim=1))
+        parts = stage.images + number * num_images
+        columns = [stage.images, stage.rows, stage.labels, parts]
+        ints.append(torch.stack([*columns, stage.groups * len(stages) + number]))
+    floats_L10, ints_5L = torch.cat(floats), torch.cat(ints, dim=1)
+    ranks_L, counts = floats_L10[:, 9], [len(rows) for rows in floats]
+    thr_L = torch.cat(
+        [
+            ranks_L.new_full((count,), stage.iou_thr)
+            for count, stage in zip(counts, stages.values(), strict=True)
+        ]
     )
-    kept.labels = candidates.labels[candidates.kept]
-    return split_by_image(kept, candidates.images[candidates.kept], num_images)
-
-
-def split_by_image(
-    instances: InstanceData, images: Tensor, num_images: int
-) -> list[InstanceData]:
-    """Instances of each image, in their order.
-
-    Args:
-        instances: M of them.
-        images: (M,) image of each.
-        num_images: images of the batch.
-    """
-    ordered = instances[images.argsort(stable=True)]
-    numbers = torch.arange(num_images, device=images.device)
-    ends = (images <= numbers[:, None]).sum(1).tolist()
-    starts = [0, *ends[:-1]]
-    return [ordered[start:end] for start, end in zip(starts, ends, strict=True)]
+    kept_K, cluster_L, kept, candidates = clusters_in_parts(
+        floats_L10[:, :4],
+        ranks_L,
+        ints_5L[4],
+        thr_L,
+        ranks_L >= 0,
+        ints_5L[3],
+        len(stages) * num_images,
+    )
+    # What is in a cluster first, stage after stage; then what is in none.
+    order_L = (cluster_L < 0).byte().argsort(stable=True)
+    place_K = order_L.argsort()[kept_K]
+    floats_L10, ints_5L = floats_L10[order_L], ints_5L[:, order_L]
+    kept_boxes, cluster_L = floats_L10[place_K, :4], cluster_L[order_L]
+    parts, start, unsure_start, first = {}, 0, sum(candidates), 0
+    for number, (name, count) in enumerate(zip(stages, counts, strict=True)):
+        images = slice(number * num_images, (number + 1) * num_images)
+        end, last = start + sum(candidates[images]), first + sum(kept[images])
+        unsure_end = unsure_start + count - (end - start)
+        unsure = slice(unsure_start, unsure_end)
+        parts[name] = Clusters(
+            images=ints_5L[0, start:end],
+            rows=ints_5L[1, start:end],
+            labels=ints_5L[2, start:end],
+            scores=floats_L10[start:end, 8],
+            priors=floats_L10[start:end, 4:8],
+            boxes=floats_L10[start:end, :4],
+            clusters=cluster_L[start:end] - first,
+            kept_boxes=kept_boxes[first:last],
+            kept=place_K[first:last] - start,
+            alive=torch.ones_like(place_K[first:last], dtype=torch.bool),
+            unsure_rows=ints_5L[1, unsure],
+            unsure_images=ints_5L[0, unsure],
+            unsure_priors=floats_L10[unsure, 4:8],
+            kept_counts=kept[images],
+        )
+        start, first, unsure_start = end, last, unsure_end
+    return parts

@@ -32,6 +32,16 @@ class DenseGuidance(Findings):
     proposal_images: Tensor | None = None
     proposals_seen: Tensor | None = None
 
+    @property
+    def last(self) -> Clusters:
+        """Clusters of the last stage, whose kept boxes are the pseudo labels."""
+        return self.stages["rcnn" if "rcnn" in self.stages else "head"]
+
+    @property
+    def seen_boxes(self) -> tuple[Tensor, Tensor]:
+        """The last stage's kept boxes (K, 4), and which are visible in the frame."""
+        return self.last.kept_boxes, self.last.alive
+
     def to_student_view(self, views: ViewMap) -> DenseGuidance:
         """The same clusters; ``alive`` says of which the kept box is visible."""
         boxes, images = {}, {}
@@ -43,11 +53,11 @@ class DenseGuidance(Findings):
             images["", "proposals"] = self.proposal_images
         (mapped,) = _at_once(views.unclipped, boxes, images)
         seen, alive = _at_once(views.seen, mapped, images, ("kept_boxes", "proposals"))
-        (inside,) = _at_once(views.clip, mapped, images, ("boxes",))
+        inside, large = _at_once(views.within, mapped, images, ("boxes",))
         stages = {}
         for name, stage in self.stages.items():
             kept, candidates = seen[name, "kept_boxes"], inside[name, "boxes"]
-            is_large = are_large(candidates, views.min_box_wh)[:, None]
+            is_large = large[name, "boxes"][:, None]
             all_priors = stage.all_priors
             if all_priors is not None:
                 all_priors = mapped[name, "all_priors"].view_as(all_priors)

@@ -6,7 +6,7 @@ and for rank matching; and how these targets differ from those of label assignme
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ssod_mm.maths.clustering import pairwise_iou
 from ssod_mm.maths.ranking import (
-    cluster_means,
+    candidate_shares,
     cluster_sizes,
     mean_over_clusters,
     rank_agreement,
@@ -58,57 +58,61 @@ class Targets:
     background_counts: Tensor | None = None
 
 
-def cluster_targets(
-    candidates: Clusters,
-    rows: Tensor,
-    seen: Tensor,
-    background: Tensor,
-    stage: DenseStage,
-) -> Targets:
-    """What the teacher's clusters say about the student's priors.
+@dataclass(frozen=True)
+class Matches:
+    """Which of the student's R priors the teacher's M candidates are.
 
-    A candidate whose kept box is not visible in the strong view teaches nothing.
-
-    Args:
+    Attributes:
         candidates: the teacher's clusters, mapped to the strong views.
         rows: (M,) the student's prior of each candidate, int64 in [0, R).
         seen: (M,) whether that prior can be taught.
         background: (R,) whether a prior is background.
-        stage: settings.
     """
-    taught = (candidates.alive[candidates.clusters] & seen).nonzero(as_tuple=True)[0]
-    boxes = candidates.boxes
-    if stage.box_target == "kept":
-        boxes = candidates.kept_boxes[candidates.clusters]
-    return Targets(
-        rows=rows[taught],
-        labels=candidates.labels[taught],
-        scores=candidates.scores[taught],
-        clusters=candidates.clusters[taught],
-        boxes=boxes[taught],
-        num_clusters=len(candidates),
-        background=background,
-    )
+
+    candidates: Clusters
+    rows: Tensor
+    seen: Tensor
+    background: Tensor
 
 
-def foreground_rows(
-    logits_RC: Tensor, targets: Targets, gamma: float, alpha: float
-) -> Tensor:
-    """Focal loss of each candidate's prior (M,).
+def cluster_targets(
+    matches: Sequence[Matches], stages: Sequence[DenseStage]
+) -> list[Targets]:
+    """What the teacher's clusters say about the student's priors, stage by stage.
 
-    The target has a one for every class that the prior is a candidate of, so that two
-    clusters of different classes do not push the same prior in opposite directions.
+    A candidate whose kept box is not visible in the strong view teaches nothing. The
+    host learns the numbers of the others in one fetch.
+
+    Args:
+        matches: of each stage.
+        stages: their settings.
     """
-    # Candidates of one prior share a row of the targets; which one, sorting tells
-    # without the host that would have to wait for their number.
-    order = targets.rows.argsort()
-    in_order = targets.rows[order]
-    is_next = torch.zeros_like(in_order)
-    is_next[1:] = in_order[1:] != in_order[:-1]
-    place_M = torch.empty_like(order).scatter_(0, order, is_next.cumsum(0))
-    targets_MC = logits_RC.new_zeros(len(order), logits_RC.shape[1])
-    targets_MC[place_M, targets.labels] = 1.0
-    return focal_rows(logits_RC[targets.rows], targets_MC[place_M], gamma, alpha)
+    if not matches:
+        return []
+    taught = [m.candidates.alive[m.candidates.clusters] & m.seen for m in matches]
+    counts = torch.stack([taught_M.sum() for taught_M in taught]).tolist()
+    targets = []
+    for match, stage, taught_M, count in zip(
+        matches, stages, taught, counts, strict=True
+    ):
+        candidates = match.candidates
+        chosen = (~taught_M).byte().argsort(stable=True)[:count]
+        clusters = candidates.clusters[chosen]
+        own_boxes = stage.box_target != "kept"
+        targets.append(
+            Targets(
+                rows=match.rows[chosen],
+                labels=candidates.labels[chosen],
+                scores=candidates.scores[chosen],
+                clusters=clusters,
+                boxes=candidates.boxes[chosen]
+                if own_boxes
+                else candidates.kept_boxes[clusters],
+                num_clusters=len(candidates),
+                background=match.background,
+            )
+        )
+    return targets
 
 
 def reduced_counts(counts_3: Tensor) -> Tensor:
@@ -122,6 +126,7 @@ def reduced_counts(counts_3: Tensor) -> Tensor:
 
 def cluster_losses(
     logits_RC: Tensor,
+    outputs_RF: Tensor,
     box_loss: BoxLoss,
     targets: Targets,
     stage: DenseStage,
@@ -136,6 +141,7 @@ def cluster_losses(
 
     Args:
         logits_RC: the student's class logits of all its priors (R, C).
+        outputs_RF: its box outputs (R, F); they stay in the graph.
         box_loss: box loss of candidates, see :data:`BoxLoss`.
         targets: what to learn.
         stage: settings.
@@ -148,44 +154,40 @@ def cluster_losses(
         ``clusters``, ``cluster_size`` and ``rank_agreement``, if wanted.
     """
     logits_RC = logits_RC.float()
-    sizes_K = cluster_sizes(targets.clusters, targets.num_clusters)
-    taught_R = torch.zeros_like(targets.background).index_fill(0, targets.rows, True)
+    rows, labels, clusters = targets.rows, targets.labels, targets.clusters
+    # A one for every class that the prior is a candidate of, so that two clusters of
+    # different classes do not push the same prior in opposite directions.
+    wanted_RC = torch.zeros_like(logits_RC)
+    wanted_RC[rows, labels] = 1.0
     background_R = targets.background_counts
     if background_R is None:
-        background_R = targets.background
-    counts = torch.stack(
-        [mask.sum().float() for mask in (sizes_K > 0, taught_R, background_R)]
-    )
-    num_clusters, foreground, background = reduced_counts(counts).unbind()
-
-    def over_clusters(values_M: Tensor) -> Tensor:
-        means_K = cluster_means(values_M, targets.clusters, targets.num_clusters)
-        return mean_over_clusters(means_K, sizes_K, num_clusters)
-
-    weights_M = (
-        torch.ones_like(targets.scores)
-        if class_weights_C is None
-        else class_weights_C[targets.labels]
-    )
-    everything = foreground + background
-    divisor = everything
+        background_R = targets.background.float()
+    sizes_K = cluster_sizes(clusters, targets.num_clusters)
+    counts = [(sizes_K > 0).sum(), wanted_RC.amax(1).sum(), background_R.sum()]
+    counts = reduced_counts(torch.stack([count.float() for count in counts]))
+    num_clusters, foreground, background = counts.unbind()
+    num_clusters = num_clusters.clamp(min=1)
+    shares_M = candidate_shares(sizes_K, clusters)
+    if class_weights_C is not None:
+        shares_M = shares_M * class_weights_C[labels]
+    divisor = everything = foreground + background
     if stage.background_norm == "foreground":
         divisor = torch.maximum(foreground, stage.min_foreground * everything)
-    negatives_R = focal_rows(logits_RC, torch.zeros_like(logits_RC), *focal)
-    negative = (negatives_R * background_R).sum() / divisor.clamp(min=1)
-    positive = over_clusters(foreground_rows(logits_RC, targets, *focal) * weights_M)
-    losses = {"cls": stage.cls_weight * (positive + stage.background_weight * negative)}
-    if stage.box_target == "none" or len(targets.rows) == 0:
-        losses["reg"] = logits_RC.sum() * 0.0
+    values_R = focal_rows(logits_RC, wanted_RC, *focal)
+    # What each prior counts: as background, and in the means of its clusters.
+    factors_R = background_R * (stage.background_weight / divisor.clamp(min=1))
+    factors_R = factors_R.index_add(0, rows, shares_M / num_clusters)
+    losses = {"cls": stage.cls_weight * (values_R * factors_R).sum()}
+    if stage.box_target == "none" or len(rows) == 0:
+        losses["reg"] = (logits_RC.sum() + outputs_RF.sum()) * 0.0
     else:
-        rows = box_loss(targets.rows, targets.boxes, targets.labels)
-        losses["reg"] = stage.reg_weight * over_clusters(rows * weights_M)
-    student_M = logits_RC[targets.rows, targets.labels].sigmoid()
-    ranked = (student_M, targets.scores, targets.clusters, targets.num_clusters)
+        values_M = box_loss(rows, targets.boxes, labels)
+        mean = mean_over_clusters(values_M, shares_M, num_clusters)
+        losses["reg"] = stage.reg_weight * mean
+    student_M = logits_RC[rows, labels].sigmoid()
+    ranked = (student_M, targets.scores, clusters, targets.num_clusters)
     divergence_K = rank_matching(*ranked, stage.temperature)
-    losses["rank"] = stage.rank_weight * mean_over_clusters(
-        divergence_K, sizes_K, num_clusters
-    )
+    losses["rank"] = stage.rank_weight * divergence_K.sum() / num_clusters
     if not figures:
         return losses, {}
     num_real = (sizes_K > 0).sum().clamp(min=1)

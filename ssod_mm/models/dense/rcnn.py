@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.structures import SampleList
-from mmdet.structures.bbox import bbox2roi
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ssod_mm.errors import UserError
-from ssod_mm.maths.clustering import nms_clusters
-from ssod_mm.models.dense.clusters import (
-    Clusters,
-    class_floors,
-    gathered,
-    split_by_image,
-)
+from ssod_mm.models.dense.clusters import Candidates, class_floors
 from ssod_mm.models.dense.guidance import DenseGuidance
 from ssod_mm.models.dense.losses import (
+    Matches,
     Targets,
     assignment_shares,
     cluster_losses,
@@ -38,6 +32,23 @@ from ssod_mm.models.heads.focal import FocalRoILoss
 from ssod_mm.models.heads.quality import ranking_scores
 
 _KEY = "model.dense.rcnn"
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Proposals of a batch, image after image.
+
+    Attributes:
+        boxes: (P, 4) xyxy in pixels.
+        images: (P,) their images, int64.
+        counts: how many each image has.
+        real: (P,) which are proposals; the other boxes are zeros. None: all are.
+    """
+
+    boxes: Tensor
+    images: Tensor
+    counts: Sequence[int]
+    real: Tensor | None = None
 
 
 def check_roi_head(roi_head: nn.Module, stage: DenseStage) -> None:
@@ -69,39 +80,41 @@ def check_roi_head(roi_head: nn.Module, stage: DenseStage) -> None:
         )
 
 
-def teacher_clusters(
+def teacher_candidates(
     roi_head: StandardRoIHead,
     features: Features,
-    proposals: list[Tensor],
+    proposals: Proposals,
     samples: SampleList,
     stage: DenseStage,
     taus_C: Tensor | None = None,
-) -> tuple[Clusters, list[InstanceData]]:
-    """Clusters of the teacher's proposals, and the kept boxes, in the weak views.
+) -> tuple[Candidates, Tensor | None]:
+    """Candidates among the teacher's proposals, in the weak views.
 
     Args:
         roi_head: the teacher's.
         features: its feature maps of the weak views.
-        proposals: per image (n, 4) xyxy.
+        proposals: its proposals.
         samples: data samples of the weak views.
         stage: settings.
         taus_C: a threshold for each class in place of ``stage.tau``.
 
     Returns:
-        The clusters, and per image the kept boxes by falling rank with ``bboxes``,
-        ``scores`` (class probability), ``labels`` and, where the box head knows it,
-        ``loc_scores``.
+        The candidates; and the localisation quality of each proposal and class (P, C),
+        where the box head knows it, else None.
     """
     head = roi_head.bbox_head
-    rois = bbox2roi(proposals)
-    counts = [len(boxes) for boxes in proposals]
+    images, boxes = proposals.images, proposals.boxes
+    rois = torch.cat([images[:, None].to(boxes), boxes], dim=1)
     boxes_PC4, probs_PC, quality_PC = decoded_rois(
-        roi_head, features, rois, samples, counts
+        roi_head, features, rois, samples, proposals.counts
     )
     taus_C, floors_C = class_floors(stage, head.num_classes, taus_C, probs_PC)
-    rows, labels = (probs_PC >= floors_C).nonzero(as_tuple=True)
+    is_sure_PC = probs_PC >= floors_C
+    if proposals.real is not None:
+        is_sure_PC &= proposals.real[:, None]
+    rows, labels = is_sure_PC.nonzero(as_tuple=True)
     scores, boxes = probs_PC[rows, labels], boxes_PC4[rows, labels]
-    images = rois[rows, 0].long()
+    images = images[rows]
     ranks = scores
     if stage.kept_by != "p":
         ranks = ranking_scores(scores, quality_PC[rows, labels], stage.kept_by)
@@ -110,16 +123,11 @@ def teacher_clusters(
     if iou_thr is None:
         iou_thr = roi_head.test_cfg["nms"]["iou_threshold"]
     groups = images * head.num_classes + labels
-    kept, clusters = nms_clusters(boxes, ranks, groups, iou_thr, 0.0)
-    priors = rois[rows, 1:]
-    candidates = gathered(
-        kept, clusters, images, rows, labels, scores, priors, boxes, 0
+    priors = proposals.boxes[rows]
+    candidates = Candidates(
+        images, rows, labels, scores, ranks, priors, boxes, groups, iou_thr
     )
-    all_kept = InstanceData(bboxes=boxes[kept], scores=scores[kept])
-    all_kept.labels = labels[kept]
-    if quality_PC is not None:
-        all_kept.loc_scores = quality_PC[rows[kept], labels[kept]]
-    return candidates, split_by_image(all_kept, images[kept], len(samples))
+    return candidates, quality_PC
 
 
 def decoded_rois(
@@ -171,28 +179,36 @@ def decoded_rois(
     return boxes, probs, quality.reshape(len(rois), -1).expand(-1, num_classes)
 
 
+def proposal_matches(guidance: DenseGuidance) -> Matches:
+    """The teacher's proposals are the student's.
+
+    Those that left the strong view or are hidden there teach nothing.
+
+    Args:
+        guidance: mapped to the strong views.
+    """
+    candidates, seen = guidance.stages["rcnn"], guidance.proposals_seen
+    touched = torch.cat([candidates.rows, candidates.unsure_rows])
+    background = seen.index_fill(0, touched, False)
+    return Matches(candidates, candidates.rows, seen[candidates.rows], background)
+
+
 def student_targets(guidance: DenseGuidance, stage: DenseStage) -> Targets:
     """What the student's R-CNN stage learns about the teacher's proposals.
-
-    Proposals that left the strong view or are hidden there teach nothing, nor do those
-    of a cluster whose kept box is.
 
     Args:
         guidance: mapped to the strong views.
         stage: settings.
     """
-    candidates, seen = guidance.stages["rcnn"], guidance.proposals_seen
-    touched = torch.cat([candidates.rows, candidates.unsure_rows])
-    background = seen.index_fill(0, touched, False)
-    return cluster_targets(
-        candidates, candidates.rows, seen[candidates.rows], background, stage
-    )
+    (targets,) = cluster_targets([proposal_matches(guidance)], [stage])
+    return targets
 
 
 def rcnn_losses(
     roi_head: StandardRoIHead,
-    features: Features,
+    outputs_of: Callable[[Tensor], dict[str, Tensor]],
     guidance: DenseGuidance,
+    targets: Targets,
     num_images: int,
     stage: DenseStage,
     class_weights_C: Tensor | None = None,
@@ -205,8 +221,9 @@ def rcnn_losses(
 
     Args:
         roi_head: the student's.
-        features: its feature maps of the strong views.
+        outputs_of: gives what the head says of RoIs (P, 5) in the strong views.
         guidance: mapped to the strong views.
+        targets: what to learn.
         num_images: images of the batch.
         stage: settings.
         class_weights_C: see :func:`cluster_losses`.
@@ -219,7 +236,6 @@ def rcnn_losses(
     head, proposals = roi_head.bbox_head, guidance.proposals
     images = guidance.proposal_images
     rois = torch.cat([images[:, None].to(proposals), proposals], dim=1)
-    targets = student_targets(guidance, stage)
     shares = {}
     if figures:
         pos_iou_thr = roi_head.train_cfg["assigner"]["pos_iou_thr"]
@@ -229,7 +245,7 @@ def rcnn_losses(
             targets, images, num_images, stage.max_background
         )
         rois = rois[used]
-    out = roi_head._bbox_forward(features, rois)
+    out = outputs_of(rois)
     logits, predicted = out["cls_score"], out["bbox_pred"]
 
     def box_loss(rows: Tensor, boxes: Tensor, labels: Tensor) -> Tensor:
@@ -244,6 +260,7 @@ def rcnn_losses(
 
     losses, stats = cluster_losses(
         logits,
+        predicted,
         box_loss,
         targets,
         stage,
@@ -251,8 +268,8 @@ def rcnn_losses(
         class_weights_C,
         figures,
     )
-    losses["cls"] = losses["cls"] * head.loss_cls.loss_weight
-    losses["reg"] = losses["reg"] + predicted.sum() * 0.0
+    if head.loss_cls.loss_weight != 1.0:
+        losses["cls"] = losses["cls"] * head.loss_cls.loss_weight
     return losses, {**stats, **shares}
 
 

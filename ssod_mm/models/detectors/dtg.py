@@ -9,6 +9,8 @@ matching). :mod:`ssod_mm.models.dense` has the two halves of each stage.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,17 +21,26 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ssod_mm.errors import UserError
+from ssod_mm.models.batched import proposals as batched_proposals
 from ssod_mm.models.batched.padding import image_numbers
+from ssod_mm.models.batched.proposals import PaddedProposals
 from ssod_mm.models.dense.anchors import (
-    anchor_clusters,
+    anchor_candidates,
     anchor_losses,
+    anchor_matches,
     check_anchor_head,
 )
-from ssod_mm.models.dense.clusters import kept_instances
+from ssod_mm.models.dense.clusters import Clusters, clusters_of
 from ssod_mm.models.dense.guidance import DenseGuidance
 from ssod_mm.models.dense.inspection import candidates_of_both, disagreements
-from ssod_mm.models.dense.losses import reduced_counts
-from ssod_mm.models.dense.rcnn import check_roi_head, rcnn_losses, teacher_clusters
+from ssod_mm.models.dense.losses import Targets, cluster_targets, reduced_counts
+from ssod_mm.models.dense.rcnn import (
+    Proposals,
+    check_roi_head,
+    proposal_matches,
+    rcnn_losses,
+    teacher_candidates,
+)
 from ssod_mm.models.dense.settings import stage_settings
 from ssod_mm.models.detectors.mean_teacher import MeanTeacher
 from ssod_mm.models.features import Features, anchor_head
@@ -42,7 +53,7 @@ from ssod_mm.models.pseudo_labels import (
     pseudo_labelled,
 )
 from ssod_mm.models.roi_losses import roi_losses
-from ssod_mm.structures import GuidedLosses, PseudoBoxes
+from ssod_mm.structures import GuidedLosses, PseudoBoxes, split_instances
 
 # Names of the losses of a stage, as mmdet's heads call them.
 _NAMES = {
@@ -116,34 +127,40 @@ class DenseGuidanceTeacher(MeanTeacher):
         head = anchor_head(self.teacher)
         maps = tuple([m.float() for m in level_maps] for level_maps in head(features))
         taus = self.class_balance and self.class_balance.thresholds()
-        if not self.two_stage:
-            clusters = anchor_clusters(head, *maps, samples, self.stages["head"], taus)
-            kept = kept_instances(clusters, len(samples))
-            return self._guidance(kept, DenseGuidance({"head": clusters}))
-        stages = {}
-        if self.stages["rpn"].mode == "dense":
-            stages["rpn"] = anchor_clusters(head, *maps, samples, self.stages["rpn"])
-        proposals = self._proposals(maps, samples)
-        stages["rcnn"], kept = teacher_clusters(
-            self.teacher.roi_head,
-            features,
-            proposals,
-            samples,
-            self.stages["rcnn"],
-            taus,
-        )
-        images = image_numbers([len(boxes) for boxes in proposals], inputs.device)
-        return self._guidance(kept, DenseGuidance(stages, torch.cat(proposals), images))
-
-    def _guidance(self, kept: list[InstanceData], dense: DenseGuidance) -> PseudoBoxes:
-        """All that the teacher's NMS kept, as tau has selected already."""
-        instances = [detections(boxes) for boxes in kept]
-        return PseudoBoxes(instances, extra=dense, chosen=True)
+        candidates, background, quality_PC = {}, {}, None
+        for name, stage in self.stages.items():
+            if name == "head" or (name == "rpn" and stage.mode == "dense"):
+                of_classes = taus if name == "head" else None
+                asked = (head, *maps, samples, stage, of_classes)
+                candidates[name], background[name] = anchor_candidates(*asked)
+        proposals = self._proposals(maps, samples) if self.two_stage else None
+        if self.two_stage:
+            candidates["rcnn"], quality_PC = teacher_candidates(
+                self.teacher.roi_head,
+                features,
+                proposals,
+                samples,
+                self.stages["rcnn"],
+                taus,
+            )
+        clusters = clusters_of(candidates, len(samples))
+        for name, about in background.items():
+            clusters[name] = replace(clusters[name], **about)
+        boxes = proposals and proposals.boxes
+        images = proposals and proposals.images
+        dense = DenseGuidance(clusters, boxes, images)
+        kept = _kept_boxes(dense.last, quality_PC)
+        # All that NMS kept: tau has selected already.
+        return PseudoBoxes(kept, extra=dense, chosen=True)
 
     def _proposals(
         self, maps: Sequence[list[Tensor]], samples: SampleList
-    ) -> list[Tensor]:
-        """The teacher's proposals of each image, as many as the student trains on."""
+    ) -> Proposals:
+        """The teacher's proposals, as many as the student trains on.
+
+        On CUDA images have equally many, some of which may be none, so that the host
+        need not wait for their numbers.
+        """
         teacher = self.teacher
         results = teacher.rpn_head.predict_by_feat(
             *maps,
@@ -152,7 +169,16 @@ class DenseGuidanceTeacher(MeanTeacher):
             rescale=False,
         )
         limit = self.stages["rcnn"].max_proposals
-        return [result.bboxes[:limit].float() for result in results]
+        padded, real = isinstance(results, PaddedProposals), None
+        if padded and batched_proposals.in_one_call(results.boxes):
+            real_BL = results.real[:, :limit]
+            real = real_BL.flatten()
+            boxes = [*(results.boxes[:, :limit].float() * real_BL[..., None])]
+        else:
+            boxes = [result.bboxes[:limit].float() for result in results]
+        counts = [len(of_image) for of_image in boxes]
+        images = image_numbers(counts, boxes[0].device)
+        return Proposals(torch.cat(boxes), images, counts, real)
 
     def guided_loss(
         self, features: Features, samples: SampleList, guidance: PseudoBoxes
@@ -174,12 +200,32 @@ class DenseGuidanceTeacher(MeanTeacher):
             sparse = above_threshold(
                 guidance, self.settings.score_thr, self.settings.ignore_thr
             )
+        grids = [tuple(m.shape[-2:]) for m in maps[0]]
+        targets = self._targets(grids, samples, guidance.extra)
         return [
-            self._dense_losses(name, features, maps, samples, guidance.extra)
+            self._dense_losses(
+                name, features, maps, len(samples), guidance.extra, targets[name]
+            )
             if stage.mode == "dense"
             else self._sparse_losses(name, features, maps, samples, sparse)
             for name, stage in self.stages.items()
         ]
+
+    def _targets(
+        self, grids: list[tuple], samples: SampleList, guidance: DenseGuidance
+    ) -> dict[str, Targets]:
+        """What each dense stage learns."""
+        matches, head = {}, anchor_head(self.student)
+        for name, stage in self.stages.items():
+            if name == "rcnn" and stage.mode == "dense":
+                matches[name] = proposal_matches(guidance)
+            elif stage.mode == "dense":
+                clusters = guidance.stages[name]
+                asked = (head, grids, samples, clusters, stage)
+                matches[name] = anchor_matches(*asked)
+        stages = [self.stages[name] for name in matches]
+        targets = cluster_targets(list(matches.values()), stages)
+        return dict(zip(matches, targets, strict=True))
 
     @property
     def num_guided_parts(self) -> int:
@@ -233,17 +279,19 @@ class DenseGuidanceTeacher(MeanTeacher):
         name: str,
         features: Features,
         maps: Sequence[list[Tensor]],
-        samples: SampleList,
+        num_images: int,
         guidance: DenseGuidance,
+        targets: Targets,
     ) -> GuidedLosses:
         """Losses and statistics of a stage that learns from clusters."""
-        stage, clusters = self.stages[name], guidance.stages[name]
+        stage = self.stages[name]
         if name == "rcnn":
             losses, figures = rcnn_losses(
                 self.student.roi_head,
-                features,
+                partial(self.roi_outputs, features),
                 guidance,
-                len(samples),
+                targets,
+                num_images,
                 stage,
                 self.class_weights,
                 self.wants_figures,
@@ -251,13 +299,13 @@ class DenseGuidanceTeacher(MeanTeacher):
         else:
             head = anchor_head(self.student)
             losses, figures = anchor_losses(
-                head, *maps, samples, clusters, stage, self.wants_figures
+                head, *maps, targets, stage, self.wants_figures
             )
         if figures:
-            figures["clusters"] = figures["clusters"] / len(samples)
+            figures["clusters"] = figures["clusters"] / num_images
         return GuidedLosses(
             {_NAMES[name][key]: value for key, value in losses.items()},
-            len(clusters),
+            targets.num_clusters,
             {f"{name}_{key}": value for key, value in figures.items()},
         )
 
@@ -282,3 +330,18 @@ class DenseGuidanceTeacher(MeanTeacher):
         with roi_losses(self.student, self.pseudo_roi_loss, self.class_weights):
             losses = assigned_roi_losses(self.student, features, maps, samples)
         return GuidedLosses(losses, sparse.num_boxes)
+
+
+def _kept_boxes(clusters: Clusters, quality_PC: Tensor | None) -> list[InstanceData]:
+    """Kept boxes of each image as detections, by falling rank.
+
+    Args:
+        clusters: of the last stage, in the weak views.
+        quality_PC: localisation quality of each of its priors and classes, if known.
+    """
+    kept = clusters.kept
+    boxes = InstanceData(bboxes=clusters.kept_boxes, scores=clusters.scores[kept])
+    boxes.labels = clusters.labels[kept]
+    if quality_PC is not None:
+        boxes.loc_scores = quality_PC[clusters.rows[kept], boxes.labels]
+    return split_instances(detections(boxes), clusters.kept_counts)

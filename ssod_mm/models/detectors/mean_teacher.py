@@ -512,7 +512,8 @@ class MeanTeacher(SemiBaseDetector):
             hull=self.settings.box_hull,
         )
         extra = guidance.extra and guidance.extra.to_student_view(views)
-        return replace(views.guidance(guidance), extra=extra)
+        seen = extra and extra.seen_boxes
+        return replace(views.guidance(guidance, seen), extra=extra)
 
     def to_mixed_views(self, guidance: PseudoBoxes, mixed: MixedViews) -> PseudoBoxes:
         """Guidance in the images that show several strong views.
@@ -607,6 +608,25 @@ class MeanTeacher(SemiBaseDetector):
         if self._halves is None:
             return head(features)
         return self._halves.anchor_maps(head, features)
+
+    def roi_outputs(self, features: Features, rois: Tensor) -> dict[str, Tensor]:
+        """What the student's RoI head gives for images that pseudo labels teach.
+
+        Where they shared a backbone pass with the labelled images, one pass of the head
+        sees the RoIs of both, and the labelled losses are computed here.
+
+        Args:
+            features: their feature maps.
+            rois: (P, 5), image and xyxy in pixels.
+
+        Returns:
+            ``cls_score`` and ``bbox_pred``, as of mmdet's heads.
+        """
+        head, halves = self.student.roi_head, self._halves
+        if halves is None or features is not halves.features[1]:
+            return head._bbox_forward(features, rois)
+        known = (halves.features[0], halves.labelled)
+        return halves.roi_outputs(head, rois, lambda: self.student_loss(*known))
 
     def _known_maps(self, features: Features) -> AbstractContextManager[None]:
         if self._halves is None:
