@@ -40,7 +40,7 @@ model = dict(
         # bear.
         rcnn=dict(
             mode="dense",
-            tau=0.4,
+            tau=0.5,
             ignore_thr=0.2,
             max_proposals=300,
             max_background=48,
