@@ -115,7 +115,7 @@ detector = dict(
         type="StandardRoIHead",
         bbox_roi_extractor=dict(
             type="SingleRoIExtractor",
-            # One sample per bin: RoIAlign is the slowest part of a step on a CPU.
+            # One sample per bin: on a CPU a step spends much of its time in RoIAlign.
             roi_layer=dict(type="RoIAlign", output_size=5, sampling_ratio=1),
             out_channels=64,
             featmap_strides=[8, 16, 32],

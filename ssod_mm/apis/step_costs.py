@@ -28,7 +28,11 @@ _WAITS = {
     *("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim"),
     *("unique_consecutive", "bincount", "equal", "is_nonzero"),
 }
-_ONE_CALL_OF_NMS = "ssod_mm.models.batched.proposals.in_one_call"
+# What is done otherwise on a CPU than on a GPU, and what it says on a GPU.
+_AS_ON_A_GPU = {
+    "ssod_mm.models.batched.proposals.in_one_call": True,
+    "ssod_mm.models.batched.roi_levels.pooled_as_rows": False,
+}
 _BY_INDEX = ("index", "index_put", "index_put_", "_index_put_impl_")
 
 
@@ -157,7 +161,7 @@ class Phases:
 class CountedOperations(TorchDispatchMode):
     """Counts operations, and those for which a GPU's host would wait, by phase.
 
-    Batched heads call NMS as they do on a GPU: once for the batch.
+    Batched heads call NMS and RoIAlign as they do on a GPU.
 
     Args:
         phases: where they are noted.
@@ -172,7 +176,9 @@ class CountedOperations(TorchDispatchMode):
         for name in ("tolist", "cpu"):
             fetch = self._as_wait(getattr(Tensor, name))
             self._fetches.enter_context(patch.object(Tensor, name, fetch))
-        self._fetches.enter_context(patch(_ONE_CALL_OF_NMS, lambda _boxes: True))
+        for name, answer in _AS_ON_A_GPU.items():
+            on_a_gpu = patch(name, return_value=answer)
+            self._fetches.enter_context(on_a_gpu)
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:

@@ -39,10 +39,12 @@ def to_float32(value: Any) -> Any:
     return value
 
 
-def _plain_features(_module: nn.Module, args: tuple) -> tuple:
+def _plain_features(module: nn.Module, args: tuple) -> tuple:
     """Arguments of a RoI extractor with contiguous float32 feature maps."""
     features, *rest = to_float32(args)
-    return tuple(level.contiguous() for level in features), *rest
+    if not getattr(module, "any_memory_order", False):
+        features = [level.contiguous() for level in features]
+    return tuple(features), *rest
 
 
 def keep_detection_ops_in_float32(model: nn.Module) -> None:
@@ -53,7 +55,8 @@ def keep_detection_ops_in_float32(model: nn.Module) -> None:
     in float32; RoI extractors get float32 features (and with them float32 RoIs).
     mmcv's NMS and RoIAlign take no bfloat16 at all, and its RoIAlign reads
     channels-last memory as if it were contiguous, without a word: features are made
-    contiguous too. Calling it twice is harmless.
+    contiguous too, unless the extractor takes any order (``any_memory_order``). Calling
+    it twice is harmless.
 
     Args:
         model: any mmdet detector, or a module that holds some.

@@ -30,6 +30,12 @@ SIZE = (64, 96)
 GRIDS = [(8, 12), (4, 6), (2, 3)]
 
 
+@pytest.fixture(autouse=True)
+def features_of_mmcv(monkeypatch):
+    """RoIs pooled as by mmdet, to the bit; sums of rows round otherwise."""
+    monkeypatch.setattr(roi_levels, "pooled_as_rows", lambda _maps: False)
+
+
 def faster(assigner: dict | None = None, **bbox_head) -> dict:
     cfg = tiny_detector_cfg(NUM_CLASSES)
     cfg["roi_head"]["bbox_head"].update(bbox_head)
@@ -185,7 +191,8 @@ def value(loss) -> float:
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("fcos", "cascade")])
-def test_losses_and_gradients_equal_mmdets(kind):
+def test_losses_and_gradients_equal_mmdets(kind, monkeypatch):
+    monkeypatch.setattr(roi_levels, "pooled_as_rows", lambda _maps: True)
     stock, batched = pair(kind)
     stock.train(), batched.train()
 
@@ -303,6 +310,9 @@ def test_levels_come_with_the_sampled_candidates(data):
     assert extractor.known is None
     expected = stock.roi_head.bbox_roi_extractor(maps, rois)
     torch.testing.assert_close(pooled, expected, rtol=0, atol=0)
+    with patch.object(roi_levels, "pooled_as_rows", return_value=True):
+        summed = extractor(maps, rois)
+    torch.testing.assert_close(summed, expected, rtol=1e-4, atol=1e-5)
 
 
 def same_values(wanted, other, key, kind):
@@ -395,7 +405,8 @@ def test_proposals_equal_mmdets(min_size, one_call, monkeypatch):
         assert len(found) == len(expected)
         for wanted, other in zip(expected, found, strict=True):
             assert torch.equal(wanted.bboxes, other.bboxes)
-            assert torch.equal(wanted.scores, other.scores)
+            # A sigmoid rounds the last elements of a tensor otherwise than the others.
+            torch.testing.assert_close(other.scores, wanted.scores, rtol=1e-6, atol=0)
             assert torch.equal(wanted.labels, other.labels)
 
 

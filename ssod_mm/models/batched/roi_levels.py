@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from mmcv.ops import RoIAlign
 from mmdet.models.roi_heads import roi_extractors
 from torch import Tensor, nn
+
+from ssod_mm.maths.roi_align import pool_rois
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,24 @@ class RoILevels:
     counts: Sequence[int]
 
 
+def pooled_as_rows(maps: Tensor) -> bool:
+    """Whether RoIs are pooled as sums of rows: a CPU gains by it, a GPU by kernels."""
+    return maps.device.type == "cpu"
+
+
 class SingleRoIExtractor(roi_extractors.SingleRoIExtractor):
     """``SingleRoIExtractor`` that learns the levels of all RoIs in one fetch.
 
+    On a CPU it pools the RoIs of all levels at once, by
+    :func:`~ssod_mm.maths.roi_align.pool_rois`, where its layers are mmcv's with a fixed
+    number of samples.
+
     Attributes:
+        any_memory_order: it takes feature maps with the channels innermost, too.
         known: levels of the RoIs of the next pass; None: they are not known.
     """
 
+    any_memory_order = True
     known: RoILevels | None = None
 
     def levels(self, rois: Tensor) -> Tensor:
@@ -53,6 +67,9 @@ class SingleRoIExtractor(roi_extractors.SingleRoIExtractor):
         roi_scale_factor: float | None = None,
     ) -> Tensor:
         """Features (P, C, h, w) of RoIs (P, 5), see mmdet's method."""
+        if len(rois) and pooled_as_rows(feats[0]) and self._has_fixed_samples():
+            return self._pooled_as_rows(feats, rois, roi_scale_factor)
+        feats = [maps.contiguous() for maps in feats]  # mmcv misreads other orders
         if len(feats) == 1 or not len(rois):
             return super().forward(feats, rois, roi_scale_factor)
         rois = rois.type_as(feats[0])
@@ -79,6 +96,37 @@ class SingleRoIExtractor(roi_extractors.SingleRoIExtractor):
             if not count and maps.requires_grad:
                 pooled = pooled + 0.0 * maps.flatten()[0]
         return pooled[order.argsort()]
+
+    def _has_fixed_samples(self) -> bool:
+        """Whether the layers are mmcv's with as many samples in each bin."""
+        return all(
+            type(layer) is RoIAlign
+            and layer.sampling_ratio > 0
+            and layer.pool_mode == "avg"
+            and not layer.use_torchvision
+            for layer in self.roi_layers
+        )
+
+    def _pooled_as_rows(
+        self, feats: Sequence[Tensor], rois: Tensor, roi_scale_factor: float | None
+    ) -> Tensor:
+        rois = rois.type_as(feats[0])
+        if len(feats) == 1:
+            levels = torch.zeros(len(rois), dtype=torch.int64)
+        else:
+            levels = self.known.numbers if self.known else self.levels(rois)
+        if roi_scale_factor is not None:
+            rois = self.roi_rescale(rois, roi_scale_factor)
+        layers = self.roi_layers[: len(feats)]
+        return pool_rois(
+            feats,
+            rois,
+            levels,
+            [layer.spatial_scale for layer in layers],
+            layers[0].output_size,
+            layers[0].sampling_ratio,
+            layers[0].aligned,
+        )
 
 
 @contextmanager
