@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.roi_extractors.base_roi_extractor import BaseRoIExtractor
 from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.device import get_device
+from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
@@ -37,6 +39,12 @@ def to_float32(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: to_float32(item) for key, item in value.items()}
     return value
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU computes bfloat16 with instructions of its own."""
+    known = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return known is None or known()
 
 
 def _plain_features(module: nn.Module, args: tuple) -> tuple:
@@ -77,6 +85,9 @@ def keep_detection_ops_in_float32(model: nn.Module) -> None:
 class MixedPrecisionOptimWrapper(AmpOptimWrapper):
     """mmengine's AMP wrapper, on the CPU too, safe for detection ops.
 
+    It warns where the CPU has no instructions for bfloat16: a step then takes many
+    times as long as in float32.
+
     Args:
         dtype: ``"bfloat16"`` (CPU and CUDA) or ``"float16"`` (CUDA only, with a
             gradient scaler).
@@ -102,6 +113,13 @@ class MixedPrecisionOptimWrapper(AmpOptimWrapper):
             raise UserError(
                 f"optim_wrapper.dtype='float16' needs CUDA, this run is on {device!r}: "
                 "use 'bfloat16' (tools/train.py --amp bf16)."
+            )
+        if device == "cpu" and not has_fast_bfloat16():
+            print_log(
+                "This CPU has no instructions for bfloat16: a step may take ten times "
+                "as long as in float32. Leave out --amp.",
+                logger="current",
+                level=logging.WARNING,
             )
         # AmpOptimWrapper's own constructor refuses the CPU.
         super(AmpOptimWrapper, self).__init__(**kwargs)

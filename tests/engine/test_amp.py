@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import nn
 
+from ssod_mm.engine import amp
 from ssod_mm.engine.amp import (
     MixedPrecisionOptimWrapper,
     keep_detection_ops_in_float32,
@@ -56,6 +57,17 @@ def test_state_survives_a_round_trip():
 def test_float16_on_the_cpu_is_refused_with_the_way_out():
     with pytest.raises(ValueError, match="use 'bfloat16'"):
         wrapper_for(nn.Linear(1, 1), dtype="float16")
+
+
+@pytest.mark.parametrize("is_fast", [False, True])
+def test_a_cpu_that_computes_bfloat16_slowly_is_named(is_fast, monkeypatch):
+    said = []
+    monkeypatch.setattr(amp, "get_device", lambda: "cpu")
+    monkeypatch.setattr(amp, "has_fast_bfloat16", lambda: is_fast)
+    monkeypatch.setattr(amp, "print_log", lambda text, **_kwargs: said.append(text))
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1)
+    MixedPrecisionOptimWrapper(dtype="bfloat16", optimizer=optimizer)
+    assert ["--amp" in text for text in said] == [True] * (not is_fast)
 
 
 def test_unknown_dtype_is_refused():
