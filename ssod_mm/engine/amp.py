@@ -42,7 +42,7 @@ def to_float32(value: Any) -> Any:
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether this CPU computes bfloat16 with instructions of its own."""
+    """Whether oneDNN, which PyTorch computes with on a CPU, supports bfloat16 here."""
     known = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return known is None or known()
 
