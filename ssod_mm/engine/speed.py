@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from mmdet.models import SemiBaseDetector
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
@@ -19,6 +20,7 @@ from ssod_mm.engine.amp import keep_detection_ops_in_float32
 from ssod_mm.engine.folding import fold_frozen_norms
 from ssod_mm.engine.loss_hook import LossInfoHook
 from ssod_mm.engine.run_log import TerseRunner
+from ssod_mm.models.batched import batch_heads
 from ssod_mm.settings import Settings, flag
 
 _KEYS_OF_MMENGINE = ("cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit")
@@ -29,6 +31,8 @@ class SpeedSettings(Settings):
     """Keys of ``env_cfg`` beside those of mmengine.
 
     Attributes:
+        batched_heads: let the heads of a detector that no teacher trains treat all
+            images of a batch at once, as `model.batched_heads` does under one.
         channels_last: keep images, weights and feature maps of convolutions with the
             channels innermost, the order in which they are fastest on CUDA and on a
             CPU. The numbers differ by rounding.
@@ -40,6 +44,7 @@ class SpeedSettings(Settings):
 
     key: ClassVar[str] = "env_cfg"
 
+    batched_heads: bool = flag(True)
     channels_last: bool = flag(True)
     fold_norm: bool = flag(True)
     tf32: bool = flag(False)
@@ -80,6 +85,8 @@ def prepare_model(model: nn.Module, settings: SpeedSettings) -> None:
     for module in model.modules():
         if type(module) is DetDataPreprocessor:
             module.__class__ = StackingPreprocessor
+    if settings.batched_heads and not isinstance(model, SemiBaseDetector):
+        batch_heads(model)
     if settings.channels_last:
         keep_detection_ops_in_float32(model)  # RoIAlign would misread the order
         model.to(memory_format=torch.channels_last)

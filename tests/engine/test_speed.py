@@ -6,8 +6,9 @@ import logging
 
 import pytest
 import torch
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from torch import nn
 
@@ -21,9 +22,11 @@ from ssod_mm.engine.speed import (
     fuse_optimizer,
     prepare_model,
 )
+from ssod_mm.models.batched.anchor_heads import BatchedAnchorHead
+from ssod_mm.models.batched.roi_heads import StandardRoIHead
 from tests.engine.semi_runs import build_semi_model
-from tests.helpers import make_tiny_coco, tiny_mean_teacher_cfg
-from tests.models.builders import batch, total
+from tests.helpers import make_tiny_coco, tiny_detector_cfg, tiny_mean_teacher_cfg
+from tests.models.builders import batch, build_mean_teacher, total
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +107,23 @@ def test_images_of_one_size_are_normalised_together_to_the_same_numbers(sizes):
     # 3 images are drawn; then 1 stack, and channels, float, mean, deviation, padding.
     if len(set(sizes)) == 1:
         assert phases.operations.total() <= 3 * 2 + 10
+
+
+@pytest.mark.usefixtures("mmdet_scope")
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_detector_without_a_teacher_gets_batched_heads(switch):
+    detector = MODELS.build(ConfigDict(tiny_detector_cfg()))
+    names = set(detector.state_dict())
+    prepare_model(detector, SpeedSettings(batched_heads=switch))
+    assert isinstance(detector.rpn_head, BatchedAnchorHead) is switch
+    assert isinstance(detector.roi_head, StandardRoIHead) is switch
+    assert set(detector.state_dict()) == names
+
+
+def test_a_teacher_has_a_switch_of_its_own():
+    model = build_mean_teacher(model=dict(batched_heads=False))
+    prepare_model(model, SpeedSettings())
+    assert not isinstance(model.student.rpn_head, BatchedAnchorHead)
 
 
 def saved_bytes(call):
