@@ -27,6 +27,17 @@ def _config_dumps_without_layout():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _datasets_without_garbage_collection():
+    """Let data sets leave the collection of garbage to Python.
+
+    mmengine's collect it when they are built: half a second for each loader of a runner
+    once everything is imported.
+    """
+    with mock.patch("mmengine.dataset.base_dataset.gc"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def _mmdet_types():
     """Registers the types of mmdet, once."""

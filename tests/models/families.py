@@ -40,6 +40,7 @@ FEW = {
     "num_queries": NUM_QUERIES,
     "num_proposals": NUM_QUERIES,
     "fc_out_channels": 32,
+    "feedforward_channels": 64,
     "nms_pre": 50,
     "max_per_img": NUM_QUERIES,
     "score_thr": 1e-6,
@@ -70,7 +71,22 @@ def family_cfg(family: str) -> ConfigDict:
     for stack in ("encoder", "decoder"):
         if stack in cfg:
             cfg[stack].num_layers = 2
+    if cfg.get("roi_head", {}).get("type") == "SparseRoIHead":
+        _keep_two_stages(cfg)
     return cfg
+
+
+def _keep_two_stages(cfg: ConfigDict) -> None:
+    head = cfg.roi_head
+    head.num_stages = 2
+    for owner, key in (
+        (head, "stage_loss_weights"),
+        (head, "bbox_head"),
+        (cfg.train_cfg, "rcnn"),
+    ):
+        owner[key] = owner[key][:2]
+    for stage in head.bbox_head:
+        stage.dynamic_conv_cfg.feat_channels = 8
 
 
 def family_model_cfg(family: str, **settings: Any) -> ConfigDict:

@@ -128,7 +128,7 @@ def test_the_teacher_is_mmdets_detector(family, mmdet_scope, tmp_path):
 
     batch = family_batch(model)
     inputs, samples = batch["inputs"]["sup"], batch["data_samples"]["sup"]
-    if family == "Sparse R-CNN":  # six stages, each from the last one's boxes
+    if family == "Sparse R-CNN":  # stages, each from the last one's boxes
         model, stock, inputs = model.double(), stock.double(), inputs.double()
     with torch.no_grad():
         ours = model.predict(inputs, copy.deepcopy(samples))
