@@ -53,8 +53,8 @@ def test_state_survives_a_round_trip():
     assert wrapper.get_lr()["lr"] == [0.1]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="float16 is allowed on CUDA")
-def test_float16_on_the_cpu_is_refused_with_the_way_out():
+def test_float16_on_the_cpu_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(amp, "get_device", lambda: "cpu")
     with pytest.raises(ValueError, match="use 'bfloat16'"):
         wrapper_for(nn.Linear(1, 1), dtype="float16")
 
